@@ -1,0 +1,285 @@
+"""What a protocol is: three steps and the values that pass between them.
+
+    authenticate(http, user, options)  -> Ticket    who we are and where to connect; needs no root
+    connect(dialer, ticket, options)   -> Tunnel    the main link, its configuration, its controller
+    controller                                      sans-IO: control frames and the clock in, actions out
+
+A protocol knows its gateway's language and nothing of TUN devices, routes or terminals.  Plug-ins import these
+names from `vpnclient.api`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from transports.dialer import Dialer
+    from transports.http import HttpClient
+    from transports.tls import TlsStream
+
+Address = IPv4Address | IPv6Address
+Interface = IPv4Interface | IPv6Interface
+Network = IPv4Network | IPv6Network
+
+
+class Secret:
+    """A text that never shows itself in repr, str, logs or tracebacks; `reveal()` hands it out."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+# --- asking the user -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    value: str  # what is sent
+    label: str  # what is shown
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One question of a form.  `kind`: text, password, select or hidden."""
+
+    name: str
+    label: str
+    kind: str
+    value: str = ""  # preset
+    choices: tuple[Choice, ...] = ()
+    is_group: bool = False  # this select chooses the login group
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the gateway asks.  Texts are already stripped of control characters and capped."""
+
+    form_id: str  # stable identifier for --form-entry, e.g. "main", "challenge"
+    fields: tuple[Field, ...]
+    banner: str = ""
+    message: str = ""
+    error: str = ""
+
+
+class User(Protocol):
+    """Who answers questions during a sign-in: a terminal, a script, a test."""
+
+    async def fill(self, form: Form) -> dict[str, str]:
+        """Answers for every text, password and select field of the form, by field name.
+
+        Also for hidden fields that the user chose to override.  Show banner, error and message first.
+        Raises SignInCancelled, InputRequired.
+        """
+
+    async def choose_group(self, form: Form, group: Field) -> str:
+        """The `value` of the wanted group.  Raises UnknownGroup, SignInCancelled, InputRequired."""
+
+    def say(self, text: str) -> None:
+        """Tell the user something on the way (progress, warnings)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignInOptions:
+    """How to sign in; from the command line and the profile."""
+
+    url: str  # https://host[:port]/path[?query]
+    user_agent: str = ""  # empty: the protocol's default
+    version: str = "0.1.0"  # told to the gateway
+    os_name: str = "linux-64"
+    local_hostname: str = "localhost"
+    authgroup: str = ""
+    external_auth: bool = False  # advertise browser sign-in
+    has_client_certificate: bool = False
+    xml_post: bool = True  # False: go straight to the legacy HTML form
+    allow_password: bool = True
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The outcome of a sign-in: enough to open the tunnel in another process, by another user.
+
+    cookie: as printed by --authenticate (a secret).  address: numeric address signed in to, or "" behind a proxy.
+    connect_url: https://name[:port]/.  fingerprint: pin-sha256:... of the certificate seen.
+    """
+
+    protocol: str
+    connect_url: str
+    cookie: Secret
+    address: str = ""
+    fingerprint: str = ""
+    banner: str = ""
+
+
+# --- the tunnel ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelOptions:
+    """What to ask for when opening the tunnel."""
+
+    user_agent: str = ""
+    version: str = "0.1.0"
+    os_name: str = "linux-64"
+    local_hostname: str = "localhost"
+    ipv6: bool = True
+    mtu: int = 0  # bytes; 0: as the gateway says
+    base_mtu: int = 0  # bytes, path MTU; 0: measured
+    force_dpd: int = 0  # seconds; 0: as the gateway says
+    held: tuple[Interface, ...] = ()  # addresses held before, on reconnect
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelConfig:
+    """What the gateway wants of the host.  No split_include for a family that has an address: its default route.
+
+    Addresses carry their prefix (a missing mask is /32 or /128).  mtu: bytes of inner IP packet.  Times: seconds,
+    0 = none.  raw: every option as the gateway named it, for scripts, without secrets.
+    """
+
+    addresses: tuple[Interface, ...]
+    mtu: int
+    dns: tuple[Address, ...] = ()
+    nbns: tuple[IPv4Address, ...] = ()
+    search_domains: tuple[str, ...] = ()
+    split_dns: tuple[str, ...] = ()
+    tunnel_all_dns: bool = False
+    split_include: tuple[Network, ...] = ()
+    split_exclude: tuple[Network, ...] = ()
+    exclude_local_lan: bool = False  # 0.0.0.0/32 excluded (anyconnect.md Q24): keep attached networks outside
+    client_bypass: bool = True  # a family without an address may leave the host outside the tunnel
+    banner: str = ""
+    proxy_pac: str = ""
+    idle_timeout: int = 0
+    session_timeout: int = 0
+    disconnected_timeout: int = 0
+    dynamic_dns: bool = False  # resolve the gateway's name again on reconnect
+    warnings: tuple[str, ...] = ()  # options that were dropped or repaired, one text each
+    raw: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A frame that is not data, between the engine and a controller.  `kind` is the framing's own number."""
+
+    kind: int
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """When the link was last alive: monotonic seconds of the last bytes received and sent, counted by the engine."""
+
+    received_at: float
+    sent_at: float
+
+
+# Actions: what a controller wants done.  The session carries them out, in order.
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a control frame on the main link."""
+
+    frame: Control
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """The link is no longer good: open a new one with the same ticket."""
+
+    reason: str
+    planned: bool = False  # a rekey by new tunnel, not a failure: no back-off, no warning
+
+
+@dataclass(frozen=True, slots=True)
+class Rekey:
+    """Renew the keys of the main link in place (TLS 1.2 renegotiation, TLS 1.3 KeyUpdate)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The gateway ended the session: do not reconnect."""
+
+    reason: str
+    code: int = 0  # the wire's reason byte, if any
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Tell the user, go on."""
+
+    text: str
+
+
+Action = Send | Reconnect | Rekey | Ended | Warn
+
+
+class Controller(Protocol):
+    """The sans-IO life of one tunnel.  Times are monotonic seconds, named `now`."""
+
+    def on_control(self, frame: Control, now: float) -> list[Action]:
+        """What to do about a control frame.  Raises ProtocolError: drop the link and reconnect."""
+
+    def on_time(self, traffic: Traffic, now: float) -> list[Action]:
+        """What to do now that time has passed (call at `deadline()`, or earlier)."""
+
+    def deadline(self) -> float:
+        """When to call `on_time` next; inf: never."""
+
+    def on_rekeyed(self, ok: bool, now: float) -> list[Action]:
+        """The engine has finished, or failed, a Rekey."""
+
+    def goodbye(self, reason: str) -> list[Action]:
+        """Frames that end the session at the gateway (the user asked to stop)."""
+
+
+@dataclass(slots=True)
+class Tunnel:
+    """An open tunnel, before packets flow.
+
+    stream: the main link, positioned at the first byte of framing.  unread: framing bytes already read from it.
+    framing: name of the decoder and encoder pair.
+    """
+
+    stream: TlsStream
+    unread: bytes
+    framing: str
+    config: TunnelConfig
+    controller: Controller
+
+
+class VpnProtocol(Protocol):
+    """A VPN protocol, built in or of a plug-in; see registry.py for how it is found."""
+
+    name: str  # as in --protocol
+    title: str  # as people know it
+
+    async def authenticate(self, http: HttpClient, user: User, options: SignInOptions) -> Ticket:
+        """Sign in.  Raises ProtocolError or TransportError."""
+
+    async def connect(self, dialer: Dialer, ticket: Ticket, options: TunnelOptions, now: float) -> Tunnel:
+        """Open the tunnel.  Raises ProtocolError or TransportError."""
+
+    def ticket_from_cookie(self, url: str, cookie: Secret) -> Ticket:
+        """A ticket from what another process printed.  Raises MalformedAnswer."""

@@ -1,0 +1,64 @@
+"""Compile the engine and generate its cffi module: `python scripts/build_engine.py [--sanitize]`.
+
+Runs meson in build/ (build/sanitize with --sanitize), copies libvpnengine.so to transports/engine/ and writes
+transports/engine/_cffi.py from engine.h.  Called by the packaging hook, by the Makefile and by people.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+LIBRARY = "libvpnengine.so"
+
+
+def meson(*args: str) -> None:
+    subprocess.run([sys.executable, "-m", "mesonbuild.mesonmain", *args], check=True)
+
+
+def declarations(header: str) -> str:
+    """What cffi reads of engine.h: everything but preprocessor conditionals, includes and extern "C"."""
+    kept = []
+    for line in header.splitlines():
+        if re.match(r"\s*#\s*define\s+\w+\s+(0x[0-9a-fA-F]+|\d+)\b", line):
+            kept.append(re.sub(r"/\*.*", "", line))
+        elif not line.lstrip().startswith("#"):
+            kept.append(line)
+    return "\n".join(kept).replace("VE_API ", "")
+
+
+def generate(root: Path) -> None:
+    from cffi import FFI
+
+    engine = root / "transports" / "engine"
+    ffi = FFI()
+    ffi.cdef(declarations((engine / "engine.h").read_text(encoding="utf-8")))
+    ffi.set_source("transports.engine._cffi", None)
+    ffi.emit_python_code(str(engine / "_cffi.py"))
+
+
+def build(root: Path, *, sanitize: bool = False) -> Path:
+    """Build the library; returns the path of the copy beside the Python binding (or the sanitized one)."""
+    folder = root / "build" / ("sanitize" if sanitize else "engine")
+    if not (folder / "build.ninja").exists():
+        options = (
+            ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debug"] if sanitize else []
+        )
+        meson("setup", str(folder), str(root), *(options or ["--buildtype=release"]))
+    meson("compile", "-C", str(folder))
+    generate(root)
+    built = folder / LIBRARY
+    if sanitize:
+        return built
+    target = root / "transports" / "engine" / LIBRARY
+    fresh = target.with_suffix(".new")
+    shutil.copy2(built, fresh)
+    fresh.replace(target)  # a running program keeps the file it has mapped
+    return target
+
+
+if __name__ == "__main__":
+    print(build(Path(__file__).resolve().parent.parent, sanitize="--sanitize" in sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""What moves bytes and packets: TLS, HTTP, proxies, TUN and the native engine.  Knows no VPN maker."""

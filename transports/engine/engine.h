@@ -1,0 +1,204 @@
+/*
+ * engine.h: the one public header of the engine; the C compiler and cffi both read it.
+ *
+ * Keep to plain declarations and integer #defines: cffi parses this file (scripts/build_engine.py strips the
+ * preprocessor lines).  C never calls Python.  Nothing here is global state; an object belongs to one thread at a
+ * time, but for the functions of ve_pump marked "any thread".  Sizes are bytes, times CLOCK_MONOTONIC nanoseconds.
+ * Every constructor returns NULL on failure and writes a text to err.
+ */
+#ifndef VPN_ENGINE_H
+#define VPN_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef _WIN32
+#define VE_API __declspec(dllexport)
+#else
+#define VE_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VE_ABI 1		/* changes with any change below */
+
+/* What calls return: a count >= 0, or one of these. */
+#define VE_OK 0
+enum {
+	VE_WANT_READ = -1,	/* wait until the descriptor is readable, call again */
+	VE_WANT_WRITE = -2,	/* wait until it is writable, call again */
+	VE_WANT_TRUST = -3,	/* handshake parked: judge the peer's chain, ve_tls_trust(), call again */
+	VE_EOF = -4,		/* orderly end (close_notify) */
+	VE_FULL = -5,		/* no room; nothing was taken */
+	VE_EMPTY = -6,		/* nothing there */
+	VE_ERROR = -7,		/* see the object's error text */
+	VE_GONE = -8		/* the device or descriptor is no longer usable */
+};
+
+/* Called once at load: what this library was built as. */
+struct ve_abi {
+	uint32_t abi;			/* VE_ABI */
+	uint32_t sink_stats_size;	/* sizeof of the structs that cross the border */
+	uint32_t pump_stats_size;
+	uint32_t control_size;
+	uint32_t tls_info_size;
+	char openssl[64];		/* version text of the libssl in use */
+};
+VE_API void ve_abi(struct ve_abi *out);
+
+/* ---- sinks: where decoded packets go ------------------------------------------------------------------------ */
+
+#define VE_MAX_PACKET 16384		/* the largest packet that any link may bring */
+
+struct ve_sink_stats {
+	uint64_t packets;	/* handed to the device */
+	uint64_t bytes;
+	uint64_t in_place;	/* committed from a reservation */
+	uint64_t copied;	/* came by write() */
+	uint64_t moved;		/* reservations closed up by a move, section 9 of the Wintun notes */
+	uint64_t aborted;
+	uint64_t dropped_full;	/* the device or queue was full */
+	uint64_t refused;	/* the device refused the packet (EINVAL, EIO while down) */
+	uint64_t not_ip;	/* neither IPv4 nor IPv6, or shorter than its header */
+	uint64_t oversize;	/* larger than the reservation or VE_MAX_PACKET */
+	uint64_t writes;	/* system calls made to hand packets over */
+};
+
+struct ve_sink;
+VE_API struct ve_sink *ve_sink_tun(int fd, size_t mtu, char *err, size_t err_size);	/* borrows fd */
+VE_API struct ve_sink *ve_sink_memory(size_t slots, char *err, size_t err_size);	/* keeps packets, for tests */
+VE_API void ve_sink_free(struct ve_sink *sink);
+VE_API uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity);	/* NULL: full, counted */
+VE_API int ve_sink_commit(struct ve_sink *sink, uint8_t *reservation, size_t length);
+VE_API int ve_sink_abort(struct ve_sink *sink, uint8_t *reservation);
+VE_API int ve_sink_write(struct ve_sink *sink, const uint8_t *packet, size_t length);
+VE_API int ve_sink_flush(struct ve_sink *sink);	/* VE_OK, or VE_GONE: the device is gone */
+VE_API void ve_sink_stats(const struct ve_sink *sink, struct ve_sink_stats *out);
+/* Memory sink only: copy out the oldest packet; its length, or VE_EMPTY, or VE_FULL: size is too small. */
+VE_API int ve_sink_memory_take(struct ve_sink *sink, uint8_t *out, size_t size);
+
+/* ---- codecs: framings, a decoder and an encoder each -------------------------------------------------------- */
+
+struct ve_control {
+	uint32_t kind;		/* the framing's own number */
+	uint32_t length;	/* bytes of payload used */
+	uint8_t payload[16384];
+};
+
+struct ve_codec;
+VE_API struct ve_codec *ve_codec_new(const char *framing, char *err, size_t err_size);
+VE_API void ve_codec_free(struct ve_codec *codec);
+/* Decode bytes in any chunking.  VE_OK, or VE_ERROR: the stream cannot go on, see ve_codec_error. */
+VE_API int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
+VE_API int ve_codec_next_control(struct ve_codec *codec, struct ve_control *out);	/* VE_OK or VE_EMPTY */
+/* Frame a packet or a control frame; returns the bytes written to out, or VE_FULL, or VE_ERROR. */
+VE_API int ve_codec_encode(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size);
+VE_API int ve_codec_encode_control(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length,
+				   uint8_t *out, size_t size);
+VE_API const char *ve_codec_error(const struct ve_codec *codec);	/* "field: got X, want Y (byte N)" */
+/* Counters by cause: name and value of counter `index`, VE_OK, or VE_EMPTY past the last. */
+VE_API int ve_codec_counter(const struct ve_codec *codec, size_t index, const char **name, uint64_t *value);
+
+/* ---- TLS: one connection on libssl over a non-blocking descriptor ------------------------------------------- */
+
+struct ve_tls_context;
+struct ve_tls;
+
+struct ve_tls_info {
+	char version[16];		/* "TLSv1.3" */
+	char cipher[64];		/* "TLS_AES_256_GCM_SHA384" */
+	uint32_t peer_chain;		/* certificates the peer sent */
+	int32_t verify_error;		/* X509_V_ERR_*, 0 = chain and name verified */
+	int32_t verify_depth;
+	uint32_t client_certificate_asked;	/* 1: the peer asked for one */
+	uint32_t client_certificate_sent;
+	uint32_t reused;
+};
+
+VE_API struct ve_tls_context *ve_tls_context_new(int server, char *err, size_t err_size);
+VE_API void ve_tls_context_free(struct ve_tls_context *context);
+/* min, max: 0x0303 = TLS 1.2, 0x0304 = TLS 1.3, 0 = the library's. */
+VE_API int ve_tls_context_versions(struct ve_tls_context *context, int min, int max);
+VE_API int ve_tls_context_ciphers(struct ve_tls_context *context, const char *list);	/* TLS <= 1.2 */
+VE_API int ve_tls_context_system_trust(struct ve_tls_context *context);
+VE_API int ve_tls_context_add_ca(struct ve_tls_context *context, const uint8_t *der, size_t length);
+/* Own certificate (leaf first, DER), its unencrypted PKCS#8 key (DER), and the rest of the chain. */
+VE_API int ve_tls_context_identity(struct ve_tls_context *context, const uint8_t *certificate, size_t certificate_length,
+				   const uint8_t *key, size_t key_length);
+VE_API int ve_tls_context_add_chain(struct ve_tls_context *context, const uint8_t *der, size_t length);
+/* Server: ask clients for a certificate issued by one of the CAs added (required: refuse those without). */
+VE_API int ve_tls_context_ask_client(struct ve_tls_context *context, int required);
+VE_API const char *ve_tls_context_error(const struct ve_tls_context *context);
+
+/* server_name: SNI, NULL for none.  verify_name: host name or numeric address the certificate must match.
+ * Borrows fd; the caller closes it after ve_tls_free. */
+VE_API struct ve_tls *ve_tls_new(struct ve_tls_context *context, int fd, const char *server_name,
+				 const char *verify_name, char *err, size_t err_size);
+VE_API void ve_tls_free(struct ve_tls *tls);
+/* VE_OK, VE_WANT_READ, VE_WANT_WRITE, VE_WANT_TRUST (clients, always once, before anything secret is sent), VE_ERROR. */
+VE_API int ve_tls_handshake(struct ve_tls *tls);
+VE_API int ve_tls_trust(struct ve_tls *tls, int accept);
+/* DER of certificate `index` of the peer's chain (0 = leaf); its length, VE_EMPTY, or VE_FULL. */
+VE_API int ve_tls_peer_certificate(struct ve_tls *tls, size_t index, uint8_t *out, size_t size);
+VE_API void ve_tls_info(struct ve_tls *tls, struct ve_tls_info *out);
+VE_API int ve_tls_read(struct ve_tls *tls, uint8_t *out, size_t size);		/* > 0, VE_WANT_*, VE_EOF, VE_ERROR */
+VE_API int ve_tls_write(struct ve_tls *tls, const uint8_t *data, size_t length);/* bytes taken > 0, VE_WANT_*, VE_ERROR */
+VE_API int ve_tls_flush(struct ve_tls *tls);	/* VE_OK: all handed to the kernel; VE_WANT_WRITE; VE_ERROR */
+VE_API int ve_tls_shutdown(struct ve_tls *tls);	/* queue close_notify; then flush */
+VE_API int ve_tls_export(struct ve_tls *tls, const char *label, uint8_t *out, size_t length);
+VE_API int ve_tls_finished(struct ve_tls *tls, uint8_t *out, size_t size);	/* own Finished, for channel binding */
+VE_API const char *ve_tls_error(const struct ve_tls *tls);	/* what came, what was wanted */
+
+/* ---- the pump: one device, one link, one thread ------------------------------------------------------------- */
+
+#define VE_PUMP_QUEUE 256		/* control frames waiting, each way */
+
+enum {	/* why a pump stopped by itself, or what it tells besides control frames */
+	VE_EVENT_LINK_EOF = 1,		/* the peer closed the stream in order */
+	VE_EVENT_LINK_ERROR = 2,	/* the stream failed; text says how */
+	VE_EVENT_STREAM_BROKEN = 3,	/* the decoder cannot go on; text says why */
+	VE_EVENT_DEVICE_GONE = 4,
+	VE_EVENT_REKEYED = 5,
+	VE_EVENT_REKEY_FAILED = 6,
+	VE_EVENT_STOPPED = 7		/* asked for by ve_pump_stop */
+};
+
+struct ve_pump_stats {
+	uint64_t rx_packets, rx_bytes;	/* from the link, inner IP */
+	uint64_t tx_packets, tx_bytes;	/* to the link, inner IP */
+	uint64_t rx_controls, tx_controls;
+	uint64_t last_rx_ns, last_tx_ns;/* last bytes received, last bytes sent on the link */
+	uint64_t device_reads, device_read_errors;
+	uint64_t link_reads, link_writes;	/* recv and send system calls */
+	uint64_t wakeups;
+	uint64_t dropped_tx_oversize;	/* from the device, larger than the tunnel MTU */
+	uint64_t dropped_tx_not_ip;
+	uint64_t dropped_controls_up;	/* the queue to Python was full */
+	struct ve_sink_stats sink;
+};
+
+struct ve_pump;
+/* Joins an attached TUN descriptor and an established TLS connection; owns neither.  first: bytes of framing that
+ * were read with the HTTP answer.  mtu: the largest packet taken from the device. */
+VE_API struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing, size_t mtu,
+				   const uint8_t *first, size_t first_length, char *err, size_t err_size);
+VE_API int ve_pump_start(struct ve_pump *pump);
+VE_API int ve_pump_event_fd(const struct ve_pump *pump);	/* readable: controls or events wait */
+/* Any thread: */
+VE_API int ve_pump_send_control(struct ve_pump *pump, uint32_t kind, const uint8_t *payload, size_t length);
+VE_API int ve_pump_next_control(struct ve_pump *pump, struct ve_control *out);	/* VE_OK or VE_EMPTY */
+VE_API int ve_pump_next_event(struct ve_pump *pump, int *event, char *text, size_t text_size);
+VE_API int ve_pump_set_mtu(struct ve_pump *pump, size_t mtu);
+VE_API int ve_pump_rekey(struct ve_pump *pump);
+VE_API void ve_pump_stats(struct ve_pump *pump, struct ve_pump_stats *out);
+VE_API int ve_pump_counter(struct ve_pump *pump, size_t index, const char **name, uint64_t *value);	/* the codec's */
+/* Flush what is queued (waiting at most linger_ms), end the thread and join it.  Then the TLS object is the caller's again. */
+VE_API void ve_pump_stop(struct ve_pump *pump, int linger_ms);
+VE_API void ve_pump_free(struct ve_pump *pump);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

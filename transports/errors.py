@@ -1,0 +1,87 @@
+"""Everything that can go wrong below a protocol, as one tree.
+
+    TransportError
+        Unreachable            no address, refused, timed out, no route
+        ConnectionLost         it worked, then it ended without being asked to
+        TlsError               the handshake or a record failed
+            NotTrusted         the certificate failed verification or no pin matched
+            ClientCertificateWanted   the peer ended the handshake for want of a client certificate
+        HttpError              the answer breaks HTTP or one of our caps
+        ProxyError             the proxy refused or broke its protocol
+            ProxyAuthFailed
+        DeviceError            the packet device cannot be opened or went away
+        EngineError            the native engine is missing, of another version, or refused a call
+
+Texts are lower case: what came, what was wanted, where; never a cookie, key or password.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class TransportError(Exception):
+    """Root of this package's errors; never raised itself."""
+
+
+class Unreachable(TransportError):
+    """No connection could be made to a host."""
+
+
+class ConnectionLost(TransportError):
+    """An established connection ended without being asked to."""
+
+
+class TlsError(TransportError):
+    """The TLS handshake or a record failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSummary:
+    """What a person needs to judge a certificate."""
+
+    subject: str
+    issuer: str
+    not_before: str  # ISO 8601, UTC
+    not_after: str
+    names: tuple[str, ...]  # DNS names and IP addresses it is valid for
+    pin: str  # pin-sha256:BASE64 of its public key
+    text: str  # several lines, for display on demand
+
+
+class NotTrusted(TlsError):
+    """The server's certificate failed verification, or no configured pin matched it.
+
+    reason: one distinct text, e.g. "signer unknown", "expired", "host name mismatch", "no pin matches".
+    pinned: pins were configured (then nobody may override interactively).
+    """
+
+    def __init__(
+        self, host: str, reason: str, certificate: CertificateSummary, *, pinned: bool = False
+    ) -> None:
+        super().__init__(f"certificate of {host} not trusted: {reason} (its key is {certificate.pin})")
+        self.host, self.reason, self.certificate, self.pinned = host, reason, certificate, pinned
+
+
+class ClientCertificateWanted(TlsError):
+    """The peer ended the handshake because it wants a (different) client certificate."""
+
+
+class HttpError(TransportError):
+    """An answer breaks HTTP, or is larger than we accept."""
+
+
+class ProxyError(TransportError):
+    """The proxy refused the connection or broke its protocol."""
+
+
+class ProxyAuthFailed(ProxyError):
+    """The proxy wants credentials, or refused the ones it got."""
+
+
+class DeviceError(TransportError):
+    """A packet device cannot be opened, was refused, or went away."""
+
+
+class EngineError(TransportError):
+    """The native engine is missing, of another version, or refused a call."""
