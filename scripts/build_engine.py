@@ -44,9 +44,7 @@ def build(root: Path, *, sanitize: bool = False) -> Path:
     """Build the library; returns the path of the copy beside the Python binding (or the sanitized one)."""
     folder = root / "build" / ("sanitize" if sanitize else "engine")
     if not (folder / "build.ninja").exists():
-        options = (
-            ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debug"] if sanitize else []
-        )
+        options = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debug"] if sanitize else []
         meson("setup", str(folder), str(root), *(options or ["--buildtype=release"]))
     meson("compile", "-C", str(folder))
     generate(root)

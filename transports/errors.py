@@ -56,9 +56,7 @@ class NotTrusted(TlsError):
     pinned: pins were configured (then nobody may override interactively).
     """
 
-    def __init__(
-        self, host: str, reason: str, certificate: CertificateSummary, *, pinned: bool = False
-    ) -> None:
+    def __init__(self, host: str, reason: str, certificate: CertificateSummary, *, pinned: bool = False) -> None:
         super().__init__(f"certificate of {host} not trusted: {reason} (its key is {certificate.pin})")
         self.host, self.reason, self.certificate, self.pinned = host, reason, certificate, pinned
 

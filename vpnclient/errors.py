@@ -131,6 +131,4 @@ def explain(error: BaseException) -> Failure:
     for kind, code, exit_code, hint in _KNOWN:
         if isinstance(error, kind):
             return Failure(code, str(error), hint, exit_code)
-    return Failure(
-        "internal", f"{type(error).__name__}: {error}", "this is a bug: please report it", Exit.INTERNAL
-    )
+    return Failure("internal", f"{type(error).__name__}: {error}", "this is a bug: please report it", Exit.INTERNAL)

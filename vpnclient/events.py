@@ -118,17 +118,7 @@ class Failed:
     exit_code: int
 
 
-Event = (
-    StateChanged
-    | TlsEstablished
-    | Configured
-    | Statistics
-    | Banner
-    | Warned
-    | Noted
-    | RetryScheduled
-    | Failed
-)
+Event = StateChanged | TlsEstablished | Configured | Statistics | Banner | Warned | Noted | RetryScheduled | Failed
 Listener = Callable[[Event], None]
 
 

@@ -1,0 +1,72 @@
+# One place for people and CI.  `make demo` and `make test` do all the set-up on a fresh Debian machine.
+#
+#   make demo       two network namespaces, a gateway, a client, traffic: see it work (needs root)
+#   make test       every test, those against real peers included (needs root)
+#   make check      ruff, mypy --strict, the direction of imports
+#   make bench      the client beside openconnect against the same gateway (needs root)
+#   make engine     build the native engine again
+#   make install    install for this user with pipx
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# What the build needs, and what demo and tests use as real peers.
+BUILD_PACKAGES := gcc pkg-config libssl-dev python3-venv
+PEER_PACKAGES := ocserv openconnect vpnc-scripts gnutls-bin openssl iproute2 iputils-ping iperf3 nftables procps
+ENGINE := transports/engine/libvpnengine.so
+ENGINE_SOURCES := meson.build scripts/build_engine.py $(wildcard transports/engine/*.[ch] protocols/framing/*.[ch])
+
+.PHONY: help demo test unit system check format bench engine install packages clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+packages:
+	@sh scripts/packages.sh $(BUILD_PACKAGES) $(PEER_PACKAGES)
+
+$(VENV)/.ready: pyproject.toml hatch_build.py
+	@sh scripts/packages.sh $(BUILD_PACKAGES)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "hatchling>=1.25" "meson>=1.3" "ninja>=1.11" "cffi>=1.16"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+$(ENGINE): $(VENV)/.ready $(ENGINE_SOURCES)
+	$(BIN)/python scripts/build_engine.py
+	@touch $@
+
+engine: $(ENGINE)
+
+demo: packages $(ENGINE)
+	$(BIN)/vpnclient lab demo
+
+test: packages $(ENGINE)
+	$(BIN)/python -m pytest
+
+unit: $(ENGINE)
+	$(BIN)/python -m pytest -m "not system"
+
+system: packages $(ENGINE)
+	$(BIN)/python -m pytest -m system
+
+check: $(ENGINE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_imports.py
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: packages $(ENGINE)
+	$(BIN)/python -m benchmarks.tunnel
+
+install:
+	pipx install .
+
+clean:
+	rm -rf build dist $(VENV) $(ENGINE) transports/engine/_cffi.py
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
