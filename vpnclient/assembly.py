@@ -1,0 +1,117 @@
+"""From Settings to the parts of a session: who is trusted, how it is reached, what is asked for.
+
+The one place that reads the user's certificate and CA files, and turns texts into pins and proxies.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from transports.dialer import Dialer, DialSettings
+from transports.http import HttpClient
+from transports.proxy import Proxy
+from transports.tls import Judge, TlsSettings
+
+from protocols.base import Interface, SignInOptions, TunnelOptions
+from transports.errors import TransportError
+from vpnclient import __version__
+from vpnclient.errors import UsageError
+from vpnclient.settings import Settings, TlsChoice
+
+AskPassphrase = Callable[[str, str], str | None]  # form id, prompt -> passphrase, None: give up
+
+
+def make_dialer(settings: Settings, judge: Judge | None, ask: AskPassphrase) -> Dialer:
+    """Raises UsageError for a file, pin or proxy that cannot be used."""
+    try:
+        return Dialer(
+            DialSettings(
+                tls=_tls(settings.tls, ask),
+                proxy=Proxy.parse(settings.proxy) if settings.proxy else None,
+                resolve=settings.resolve,
+                tcp_keepalive=settings.tcp_keepalive,
+            ),
+            judge=judge,
+        )
+    except (OSError, ValueError, TransportError) as exc:
+        raise UsageError(str(exc)) from exc
+
+
+def _tls(choice: TlsChoice, ask: AskPassphrase) -> TlsSettings:
+    from transports.identity import load_identity
+    from transports.pins import Pin
+
+    identity = None
+    if choice.certificate is not None:
+        given = choice.key_password
+
+        def passphrase(form_id: str, prompt: str) -> str | None:
+            nonlocal given
+            if given is not None:  # tried once, then ask (auth-helpers.md section 3.1)
+                text, given = given.reveal(), None
+                return text
+            return ask(form_id, prompt)
+
+        identity = load_identity(choice.certificate, choice.sslkey, passphrase)
+    return TlsSettings(
+        system_trust=choice.system_trust,
+        cafile=choice.cafile,
+        pins=tuple(Pin.parse(text) for text in choice.pins),
+        identity=identity,
+        sni=choice.sni,
+        ciphers=choice.ciphers,
+        minimum=choice.minimum,
+        maximum=choice.maximum,
+    )
+
+
+def make_http(settings: Settings, dialer: Dialer, on_traffic: Callable[[str], None] | None) -> HttpClient:
+    return HttpClient(
+        dialer,
+        user_agent=settings.useragent,
+        keep_alive=settings.http_keepalive,
+        on_traffic=on_traffic if settings.dump_http_traffic else None,
+    )
+
+
+def local_hostname(settings: Settings) -> str:
+    return settings.local_hostname or socket.gethostname() or "localhost"
+
+
+def sign_in_options(settings: Settings) -> SignInOptions:
+    return SignInOptions(
+        url=settings.url,
+        user_agent=settings.useragent,
+        version=settings.version_string or __version__,
+        os_name=settings.os_name,
+        local_hostname=local_hostname(settings),
+        authgroup=settings.authgroup,
+        external_auth=settings.external_auth,
+        has_client_certificate=settings.tls.certificate is not None,
+        xml_post=settings.xmlpost,
+        allow_password=settings.allow_password,
+    )
+
+
+def tunnel_options(settings: Settings, held: tuple[Interface, ...] = ()) -> TunnelOptions:
+    return TunnelOptions(
+        user_agent=settings.useragent,
+        version=settings.version_string or __version__,
+        os_name=settings.os_name,
+        local_hostname=local_hostname(settings),
+        ipv6=settings.ipv6,
+        mtu=settings.mtu,
+        base_mtu=settings.base_mtu,
+        force_dpd=settings.force_dpd,
+        held=held,
+    )
+
+
+def profile_name(settings: Settings) -> str:
+    """Names the journal: the profile, or the gateway's host and port."""
+    if settings.profile:
+        return settings.profile
+    parts = urlsplit(settings.url)
+    return "".join(char if char.isalnum() or char in "-_." else "_" for char in parts.netloc)

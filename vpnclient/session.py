@@ -1,0 +1,414 @@
+"""The life of a tunnel: sign in, connect, configure the host, carry packets, reconnect, undo everything.
+
+    signing in -> connecting -> configuring -> connected
+                      ^                            |
+                      +------ reconnecting <-------+     -> closed
+
+This is the one place that knows all parts.  It owns the order of things (host-config.md section 2.5) and the one rule
+that matters most: however a session ends, the host is as it was before.  Changes to the host run to their end in a
+thread and are never interrupted (cli-parity.md Q3); a wish to stop waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from enum import Enum, auto
+from ipaddress import ip_address
+from typing import TypeVar
+
+from transports.pump import PumpStats
+from transports.tls import Judge
+from transports.tun import Tun
+
+from protocols import registry
+from protocols.base import Address, Ticket, Tunnel, TunnelConfig, User
+from protocols.errors import (
+    CookieRejected,
+    GatewayUnavailable,
+    InputRequired,
+    ProtocolError,
+    SignInCancelled,
+    SignInFailed,
+)
+from transports.errors import NotTrusted, TransportError
+from vpnclient import assembly
+from vpnclient.auth.remember import RememberingUser
+from vpnclient.backoff import jittered, waits
+from vpnclient.carrier import Carrier, Outcome, Why
+from vpnclient.errors import ClientError, Exit, HostError, SessionEnded, explain
+from vpnclient.events import (
+    Banner,
+    Configured,
+    Failed,
+    Listener,
+    Noted,
+    RetryScheduled,
+    State,
+    StateChanged,
+    TlsEstablished,
+    Warned,
+)
+from vpnclient.host import Applied, HostConfig, HostPlan, make_host
+from vpnclient.permissions import require_network_admin
+from vpnclient.settings import Settings
+from vpnclient.totals import Totals
+
+T = TypeVar("T")
+
+STATISTICS_EVERY = 1.0  # seconds between two Statistics events
+UNAVAILABLE_BEFORE_SIGN_IN = 2  # a gateway that was restarted answers an unknown cookie with 503 (cli-parity.md 6.2)
+CLOSE_LIMIT = 5.0  # seconds for the goodbye at the gateway (anyconnect.md Q34)
+
+
+class Stop(Enum):
+    """How a running session was asked to stop."""
+
+    END = auto()  # end the session at the gateway too
+    DETACH = auto()  # keep the session at the gateway: its cookie stays good
+
+
+class _Attempts:
+    """What the attempts of one reconnect have met so far."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.expired: ProtocolError | None = None  # why a new sign-in is needed
+        self._unavailable = 0
+        self._renewed = False
+
+    def signed_in(self) -> None:
+        self.expired, self._renewed = None, True
+
+    def hopeless(self, error: Exception) -> bool:
+        """No later attempt can help."""
+        self.number += 1
+        # Never go on with another certificate (host-config.md section 5), nor with a refused password.
+        if isinstance(error, NotTrusted | SignInFailed | InputRequired | SignInCancelled):
+            return True
+        return isinstance(error, CookieRejected) and (self._renewed or self.expired is not None)
+
+    def wants_sign_in_now(self, error: Exception) -> bool:
+        """The cookie is dead, or may be: sign in with the next attempt, which follows at once."""
+        if isinstance(error, GatewayUnavailable) and not self._renewed:
+            self._unavailable += 1
+        if isinstance(error, CookieRejected) or self._unavailable >= UNAVAILABLE_BEFORE_SIGN_IN:
+            self._unavailable = 0
+            self.expired = error if isinstance(error, ProtocolError) else None
+            return True
+        return False
+
+
+class Interrupted(ClientError):
+    """Asked to stop before the tunnel was up."""
+
+    code, exit_code = "interrupted", Exit.INTERRUPTED
+
+
+class Session:
+    """One connection, from sign-in to the last clean-up.  `run` once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        user: User,
+        emit: Listener,
+        *,
+        judge: Judge | None = None,
+        ask_passphrase: assembly.AskPassphrase = lambda form_id, prompt: None,
+    ) -> None:
+        self._settings, self._emit = settings, emit
+        self._user = RememberingUser(user)
+        self._protocol = registry.load(settings.protocol)
+        self._dialer = assembly.make_dialer(settings, judge, ask_passphrase)
+        self._host: HostConfig = make_host(settings.script, settings.dns, on_note=self._note)
+        self._tun: Tun | None = None
+        self._config: TunnelConfig | None = None
+        self._gateways: tuple[Address, ...] = ()
+        self._carrier: Carrier | None = None
+        self._totals = Totals()
+        self._stop: Stop | None = None
+        self._stop_event = asyncio.Event()
+        self._retry_now = asyncio.Event()
+        self._last_statistics = 0.0
+
+    # --- asked from outside (signal handlers) ---
+
+    def stop(self, how: Stop = Stop.END) -> None:
+        """End the session; a second call gives up waiting for the gateway, never the clean-up of the host."""
+        if self._stop is None:
+            self._stop = how
+            self._stop_event.set()
+            if self._carrier is not None:
+                goodbye = "user disconnect" if how is Stop.END else None
+                self._carrier.stop(Outcome(Why.ASKED, "asked to stop"), goodbye=goodbye)
+
+    def reconnect(self) -> None:
+        """Drop the link and connect again at once."""
+        self._retry_now.set()
+        if self._carrier is not None:
+            self._carrier.stop(Outcome(Why.RENEW, "asked to reconnect"))
+
+    def report(self) -> None:
+        """Emit the statistics now."""
+        self._emit_statistics(time.monotonic())
+
+    # --- the life ---
+
+    async def run(self) -> Exit:
+        """Sign in, connect and carry packets until the end; never raises for what `explain` knows."""
+        try:
+            await self._run()
+        except ClientError as exc:
+            return self._closed(exc)
+        except (ProtocolError, TransportError, OSError) as exc:
+            return self._closed(exc)
+        self._emit(StateChanged(State.CLOSED, "disconnected"))
+        return Exit.OK
+
+    async def sign_in(self) -> Ticket:
+        """Only the sign-in: a ticket, from the cookie given or by asking.  Raises what `explain` knows."""
+        cookie = self._settings.cookie
+        if cookie is not None:
+            return self._protocol.ticket_from_cookie(self._settings.url, cookie)
+        self._emit(StateChanged(State.SIGNING_IN))
+        http = assembly.make_http(self._settings, self._dialer, lambda text: self._note(text, "debug"))
+        try:
+            return await self._protocol.authenticate(http, self._user, assembly.sign_in_options(self._settings))
+        finally:
+            await http.close()
+
+    async def _run(self) -> None:
+        require_network_admin(self._settings)
+        ticket = await self._unless_stopped(self.sign_in())
+        self._emit(StateChanged(State.CONNECTING))
+        tunnel = await self._unless_stopped(self._open(ticket))
+        try:
+            await self._configure(tunnel)
+            await self._keep(ticket, tunnel)
+        finally:
+            await self._clean_up()
+
+    async def _open(self, ticket: Ticket) -> Tunnel:
+        held = self._config.addresses if self._config else ()
+        options = assembly.tunnel_options(self._settings, held)
+        tunnel = await self._protocol.connect(self._dialer, ticket, options, time.monotonic())
+        info = tunnel.stream.info
+        self._emit(TlsEstablished(tunnel.stream.peername, info.version, info.cipher, info.pin))
+        for text in tunnel.config.warnings:
+            self._warn(text)
+        return tunnel
+
+    async def _configure(self, tunnel: Tunnel) -> None:
+        self._emit(StateChanged(State.CONFIGURING))
+        if tunnel.config.banner:
+            self._emit(Banner(tunnel.config.banner))
+        try:
+            await _to_the_end(self._host.prepare)
+            self._tun = Tun.open(self._settings.interface or "tun%d")
+            await self._apply(tunnel)
+        except BaseException:
+            await tunnel.stream.close()
+            raise
+
+    async def _apply(self, tunnel: Tunnel) -> None:
+        """Make the host match the tunnel's configuration: the first time, or after a reconnect."""
+        assert self._tun is not None
+        plan = HostPlan(
+            interface=self._tun.name,
+            config=tunnel.config,
+            gateways=_numeric(tunnel.stream.peer_host),
+            profile=assembly.profile_name(self._settings),
+            ipv6=self._settings.ipv6,
+            dns=self._settings.dns,
+            default_route=self._settings.default_route,
+        )
+        first = self._config is None
+        if not first and (plan.config, plan.gateways) == (self._config, self._gateways):
+            return
+        applied = await _to_the_end(lambda: self._host.apply(plan) if first else self._host.update(plan))
+        self._config, self._gateways = tunnel.config, plan.gateways
+        for text in applied.warnings:
+            self._warn(text)
+        self._emit(_configured(self._tun.name, tunnel.config, applied))
+
+    async def _keep(self, ticket: Ticket, tunnel: Tunnel) -> None:
+        """Carry packets over one link after the other until somebody wants it to end."""
+        while True:
+            outcome = await self._carry(tunnel)
+            match outcome.why:
+                case Why.ASKED:
+                    return
+                case Why.ENDED:
+                    raise SessionEnded(outcome.reason, hint="connect again to sign in anew")
+                case Why.DEVICE_GONE:
+                    raise HostError(outcome.reason, hint="something else removed the interface; connect again")
+            self._emit(StateChanged(State.RECONNECTING, outcome.reason))
+            try:
+                ticket, tunnel = await self._reconnect(ticket)
+            except Interrupted:
+                return
+            self._totals.reconnects += 1
+
+    async def _carry(self, tunnel: Tunnel) -> Outcome:
+        assert self._tun is not None
+        if self._stop is not None:
+            await tunnel.stream.close()
+            return Outcome(Why.ASKED, "asked to stop")
+        carrier = Carrier(self._tun, tunnel, warn=self._warn, tick=self._on_tick)
+        self._carrier = carrier
+        self._retry_now.clear()
+        self._totals.begin(time.monotonic())
+        self._emit(StateChanged(State.CONNECTED))
+        try:
+            return await carrier.run()
+        finally:
+            self._carrier = None
+            self._totals.fold(carrier.stats(), carrier.counters())
+            self._emit_statistics(time.monotonic())
+
+    # --- reconnecting ---
+
+    async def _reconnect(self, ticket: Ticket) -> tuple[Ticket, Tunnel]:
+        """Try until it works or the budget is spent; raises the last error then."""
+        if self._config is not None and self._config.dynamic_dns:
+            self._dialer.forget_all()
+        schedule = waits(self._settings.reconnect_timeout)
+        attempts = _Attempts()
+        while True:
+            await _to_the_end(self._host.before_reconnect)
+            try:
+                if attempts.expired is not None:
+                    ticket = await self._sign_in_again(attempts.expired)
+                    attempts.signed_in()
+                return ticket, await self._unless_stopped(self._reopen(ticket))
+            except (TransportError, ProtocolError) as exc:
+                if attempts.hopeless(exc):
+                    raise
+                if attempts.wants_sign_in_now(exc):
+                    continue
+                wait = next(schedule, None)
+                if wait is None:
+                    raise
+                failure = exc
+            await self._wait(attempts.number, jittered(wait, random.random()), failure)
+
+    async def _reopen(self, ticket: Ticket) -> Tunnel:
+        tunnel = await self._open(ticket)
+        try:
+            await self._apply(tunnel)
+        except BaseException:
+            await tunnel.stream.close()
+            raise
+        return tunnel
+
+    async def _sign_in_again(self, cause: ProtocolError) -> Ticket:
+        """The cookie is dead: use what the user answered before; raises the cause if that is not enough."""
+        if self._settings.cookie is not None:
+            raise cause
+        self._note("the session has expired at the gateway: signing in again")
+        self._user.replay()
+        try:
+            return await self._unless_stopped(self.sign_in())
+        except InputRequired:
+            raise cause from None
+
+    async def _wait(self, attempt: int, seconds: float, failure: Exception) -> None:
+        self._emit(RetryScheduled(attempt, round(seconds, 1), str(failure)))
+        waiters = [asyncio.ensure_future(event.wait()) for event in (self._stop_event, self._retry_now)]
+        try:
+            await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()
+        self._retry_now.clear()
+        if self._stop is not None:
+            raise Interrupted("asked to stop")
+
+    # --- the end ---
+
+    async def _clean_up(self) -> None:
+        self._emit(StateChanged(State.CLOSING))
+        for text in await _to_the_end(self._host.undo):
+            self._warn(text)
+        if self._tun is not None:
+            self._tun.close()
+
+    def _closed(self, error: Exception) -> Exit:
+        failure = explain(error)
+        if not isinstance(error, Interrupted):
+            self._emit(Failed(failure.code, failure.text, failure.hint, int(failure.exit_code)))
+        self._emit(StateChanged(State.CLOSED, failure.text))
+        return failure.exit_code
+
+    async def _unless_stopped(self, work: Coroutine[None, None, T]) -> T:
+        """The work's result; Interrupted if a stop is asked for first."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self._stop_event.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise Interrupted("asked to stop")
+        finally:
+            stopped.cancel()
+            if not task.done():
+                task.cancel()
+                with suppress(asyncio.CancelledError, ProtocolError, TransportError):
+                    await task
+
+    # --- telling ---
+
+    def _on_tick(self, stats: PumpStats) -> None:
+        now = time.monotonic()
+        self._totals.current = stats
+        if now - self._last_statistics >= STATISTICS_EVERY:
+            self._emit_statistics(now)
+
+    def _emit_statistics(self, now: float) -> None:
+        self._last_statistics = now
+        counters = self._carrier.counters() if self._carrier is not None else {}
+        self._emit(self._totals.statistics(now, counters))
+
+    def _warn(self, text: str) -> None:
+        self._emit(Warned(text))
+
+    def _note(self, text: str, level: str = "info") -> None:
+        self._emit(Noted(text, level))
+
+
+async def _to_the_end(change: Callable[[], T]) -> T:
+    """Run a change to the host in a thread, to its end even if this task is cancelled meanwhile."""
+    return await _shielded(asyncio.to_thread(change))
+
+
+async def _shielded(work: Awaitable[T]) -> T:
+    future = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait({future})
+        raise
+
+
+def _numeric(host: str) -> tuple[Address, ...]:
+    try:
+        return (ip_address(host.partition("%")[0]),)
+    except ValueError:
+        return ()
+
+
+def _configured(interface: str, config: TunnelConfig, applied: Applied) -> Configured:
+    return Configured(
+        interface=interface,
+        addresses=tuple(str(address) for address in config.addresses),
+        mtu=config.mtu,
+        routes=applied.routes,
+        excluded=applied.excluded,
+        dns=applied.dns,
+        search_domains=applied.search_domains,
+        dns_backend=applied.dns_backend,
+    )
