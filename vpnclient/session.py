@@ -74,9 +74,10 @@ class Stop(Enum):
 class _Attempts:
     """What the attempts of one reconnect have met so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, can_sign_in: bool) -> None:
         self.number = 0
         self.expired: ProtocolError | None = None  # why a new sign-in is needed
+        self._can_sign_in = can_sign_in
         self._unavailable = 0
         self._renewed = False
 
@@ -89,11 +90,11 @@ class _Attempts:
         # Never go on with another certificate (host-config.md section 5), nor with a refused password.
         if isinstance(error, NotTrusted | SignInFailed | InputRequired | SignInCancelled):
             return True
-        return isinstance(error, CookieRejected) and (self._renewed or self.expired is not None)
+        return isinstance(error, CookieRejected) and (self._renewed or not self._can_sign_in)
 
     def wants_sign_in_now(self, error: Exception) -> bool:
         """The cookie is dead, or may be: sign in with the next attempt, which follows at once."""
-        if isinstance(error, GatewayUnavailable) and not self._renewed:
+        if isinstance(error, GatewayUnavailable) and self._can_sign_in and not self._renewed:
             self._unavailable += 1
         if isinstance(error, CookieRejected) or self._unavailable >= UNAVAILABLE_BEFORE_SIGN_IN:
             self._unavailable = 0
@@ -277,7 +278,7 @@ class Session:
         if self._config is not None and self._config.dynamic_dns:
             self._dialer.forget_all()
         schedule = waits(self._settings.reconnect_timeout)
-        attempts = _Attempts()
+        attempts = _Attempts(can_sign_in=self._settings.cookie is None)
         while True:
             await _to_the_end(self._host.before_reconnect)
             try:
@@ -307,8 +308,6 @@ class Session:
 
     async def _sign_in_again(self, cause: ProtocolError) -> Ticket:
         """The cookie is dead: use what the user answered before; raises the cause if that is not enough."""
-        if self._settings.cookie is not None:
-            raise cause
         self._note("the session has expired at the gateway: signing in again")
         self._user.replay()
         try:
