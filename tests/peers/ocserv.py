@@ -57,7 +57,7 @@ BASE: dict[str, str] = {
 
 @dataclass
 class Ocserv:
-    """One ocserv.  `lines`: repeatable options in addition to BASE; `options`: replace those of BASE, "" removes one."""
+    """One ocserv.  `options` replace those of BASE ("" removes one); `lines` are added: repeatable options."""
 
     space: Namespace
     folder: Path
