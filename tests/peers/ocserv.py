@@ -5,7 +5,9 @@ The configuration is that of the AnyConnect notes, section 13; a test changes si
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import shutil
 import signal
 import subprocess
@@ -68,6 +70,15 @@ class Ocserv:
     @property
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
+
+    def pin(self) -> str:
+        """pin-sha256:... of the server's key."""
+        public = subprocess.run(
+            ["openssl", "pkey", "-in", str(self.folder / "server.key"), "-pubout", "-outform", "DER"],
+            capture_output=True,
+            check=True,
+        ).stdout
+        return "pin-sha256:" + base64.b64encode(hashlib.sha256(public).digest()).decode()
 
     def configure(self) -> None:
         merged = {**BASE, **self.options}
