@@ -20,7 +20,8 @@ def meson(*args: str) -> None:
 
 
 def declarations(header: str) -> str:
-    """What cffi reads of engine.h: everything but preprocessor conditionals, includes and extern "C"."""
+    """What cffi reads of engine.h: no preprocessor lines but integer #defines, nothing that is for C++ alone."""
+    header = re.sub(r"#ifdef __cplusplus.*?#endif", "", header, flags=re.DOTALL)
     kept = []
     for line in header.splitlines():
         if re.match(r"\s*#\s*define\s+\w+\s+(0x[0-9a-fA-F]+|\d+)\b", line):

@@ -63,20 +63,25 @@ struct ve_sink_stats {
 	uint64_t refused;	/* the device refused the packet (EINVAL, EIO while down) */
 	uint64_t not_ip;	/* neither IPv4 nor IPv6, or shorter than its header */
 	uint64_t oversize;	/* larger than the reservation or VE_MAX_PACKET */
+	uint64_t over_mtu;	/* larger than the device's MTU, handed over all the same */
 	uint64_t writes;	/* system calls made to hand packets over */
 };
 
 struct ve_sink;
 VE_API struct ve_sink *ve_sink_tun(int fd, size_t mtu, char *err, size_t err_size);	/* borrows fd */
-VE_API struct ve_sink *ve_sink_memory(size_t slots, char *err, size_t err_size);	/* keeps packets, for tests */
+VE_API struct ve_sink *ve_sink_memory(size_t slots, char *err, size_t err_size);	/* keeps what is flushed, for tests */
 VE_API void ve_sink_free(struct ve_sink *sink);
-VE_API uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity);	/* NULL: full, counted */
+/* Room for capacity bytes, valid until committed or aborted; NULL: full or too large, counted. */
+VE_API uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity);
+/* The packet is the first `length` bytes.  VE_OK: taken (what is no IP packet is dropped and counted, bytes beyond the IP
+ * length are cut); VE_ERROR: longer than the reservation (counted, given back), or no open reservation. */
 VE_API int ve_sink_commit(struct ve_sink *sink, uint8_t *reservation, size_t length);
 VE_API int ve_sink_abort(struct ve_sink *sink, uint8_t *reservation);
+/* Copy a packet in.  VE_OK, VE_FULL: dropped and counted, VE_ERROR: larger than VE_MAX_PACKET, counted. */
 VE_API int ve_sink_write(struct ve_sink *sink, const uint8_t *packet, size_t length);
 VE_API int ve_sink_flush(struct ve_sink *sink);	/* VE_OK, or VE_GONE: the device is gone */
 VE_API void ve_sink_stats(const struct ve_sink *sink, struct ve_sink_stats *out);
-/* Memory sink only: copy out the oldest packet; its length, or VE_EMPTY, or VE_FULL: size is too small. */
+/* Memory sink only: copy out the oldest flushed packet; its length, or VE_EMPTY, or VE_FULL: size is too small. */
 VE_API int ve_sink_memory_take(struct ve_sink *sink, uint8_t *out, size_t size);
 
 /* ---- codecs: framings, a decoder and an encoder each -------------------------------------------------------- */
@@ -103,6 +108,20 @@ VE_API int ve_codec_counter(const struct ve_codec *codec, size_t index, const ch
 
 /* ---- TLS: one connection on libssl over a non-blocking descriptor ------------------------------------------- */
 
+#define VE_TLS_RECORD 16384		/* bytes: the largest record, and so the most that one ve_tls_write takes */
+#define VE_TLS_CERTIFICATE 65536	/* bytes: the largest certificate accepted from a peer */
+#define VE_TLS_CHAIN 10			/* certificates a peer may send */
+
+enum {	/* why a connection failed: ve_tls_failure */
+	VE_TLS_NO_FAILURE = 0,
+	VE_TLS_TRUNCATED = 1,		/* TCP ended without close_notify */
+	VE_TLS_RESET = 2,		/* TCP was reset */
+	VE_TLS_SOCKET = 3,		/* another error of the descriptor: timed out, unreachable, ... */
+	VE_TLS_ALERT = 4,		/* the peer sent a fatal alert: ve_tls_alert */
+	VE_TLS_BROKEN = 5,		/* what came breaks TLS, or nothing common was found */
+	VE_TLS_REFUSED = 6		/* we refused the peer's certificate */
+};
+
 struct ve_tls_context;
 struct ve_tls;
 
@@ -110,7 +129,7 @@ struct ve_tls_info {
 	char version[16];		/* "TLSv1.3" */
 	char cipher[64];		/* "TLS_AES_256_GCM_SHA384" */
 	uint32_t peer_chain;		/* certificates the peer sent */
-	int32_t verify_error;		/* X509_V_ERR_*, 0 = chain and name verified */
+	int32_t verify_error;		/* X509_V_ERR_* of the first fault, 0 = chain and name verified */
 	int32_t verify_depth;
 	uint32_t client_certificate_asked;	/* 1: the peer asked for one */
 	uint32_t client_certificate_sent;
@@ -118,7 +137,7 @@ struct ve_tls_info {
 };
 
 VE_API struct ve_tls_context *ve_tls_context_new(int server, char *err, size_t err_size);
-VE_API void ve_tls_context_free(struct ve_tls_context *context);
+VE_API void ve_tls_context_free(struct ve_tls_context *context);	/* its connections may outlive it */
 /* min, max: 0x0303 = TLS 1.2, 0x0304 = TLS 1.3, 0 = the library's. */
 VE_API int ve_tls_context_versions(struct ve_tls_context *context, int min, int max);
 VE_API int ve_tls_context_ciphers(struct ve_tls_context *context, const char *list);	/* TLS <= 1.2 */
@@ -128,28 +147,40 @@ VE_API int ve_tls_context_add_ca(struct ve_tls_context *context, const uint8_t *
 VE_API int ve_tls_context_identity(struct ve_tls_context *context, const uint8_t *certificate, size_t certificate_length,
 				   const uint8_t *key, size_t key_length);
 VE_API int ve_tls_context_add_chain(struct ve_tls_context *context, const uint8_t *der, size_t length);
-/* Server: ask clients for a certificate issued by one of the CAs added (required: refuse those without). */
+/* Server: ask clients for a certificate issued by one of the CAs added (required: refuse those without).  With no CA
+ * added any certificate is taken: the caller judges it. */
 VE_API int ve_tls_context_ask_client(struct ve_tls_context *context, int required);
 VE_API const char *ve_tls_context_error(const struct ve_tls_context *context);
 
-/* server_name: SNI, NULL for none.  verify_name: host name or numeric address the certificate must match.
- * Borrows fd; the caller closes it after ve_tls_free. */
+/* server_name: SNI, NULL for none.  verify_name: host name or numeric address the certificate must match, NULL for
+ * servers.  Borrows fd; the caller closes it after ve_tls_free. */
 VE_API struct ve_tls *ve_tls_new(struct ve_tls_context *context, int fd, const char *server_name,
 				 const char *verify_name, char *err, size_t err_size);
 VE_API void ve_tls_free(struct ve_tls *tls);
 /* VE_OK, VE_WANT_READ, VE_WANT_WRITE, VE_WANT_TRUST (clients, always once, before anything secret is sent), VE_ERROR. */
 VE_API int ve_tls_handshake(struct ve_tls *tls);
 VE_API int ve_tls_trust(struct ve_tls *tls, int accept);
+/* X509_V_ERR_* of fault `index` that verification found, in the order found, or VE_EMPTY past the last. */
+VE_API int ve_tls_verify_fault(const struct ve_tls *tls, size_t index);
 /* DER of certificate `index` of the peer's chain (0 = leaf); its length, VE_EMPTY, or VE_FULL. */
 VE_API int ve_tls_peer_certificate(struct ve_tls *tls, size_t index, uint8_t *out, size_t size);
 VE_API void ve_tls_info(struct ve_tls *tls, struct ve_tls_info *out);
 VE_API int ve_tls_read(struct ve_tls *tls, uint8_t *out, size_t size);		/* > 0, VE_WANT_*, VE_EOF, VE_ERROR */
-VE_API int ve_tls_write(struct ve_tls *tls, const uint8_t *data, size_t length);/* bytes taken > 0, VE_WANT_*, VE_ERROR */
+/* One record of at most VE_TLS_RECORD bytes.  Bytes taken > 0, VE_WANT_WRITE: flush first, VE_WANT_READ: a handshake is
+ * under way, read first, VE_ERROR. */
+VE_API int ve_tls_write(struct ve_tls *tls, const uint8_t *data, size_t length);
 VE_API int ve_tls_flush(struct ve_tls *tls);	/* VE_OK: all handed to the kernel; VE_WANT_WRITE; VE_ERROR */
 VE_API int ve_tls_shutdown(struct ve_tls *tls);	/* queue close_notify; then flush */
+/* Renew the keys: TLS 1.2 renegotiates, TLS 1.3 sends a KeyUpdate and asks for the peer's.  VE_OK: begun; VE_ERROR: the
+ * peer cannot, the connection goes on unless ve_tls_failure says otherwise.  Drive it with ve_tls_read. */
+VE_API int ve_tls_rekey(struct ve_tls *tls);
+VE_API int ve_tls_rekey_done(struct ve_tls *tls);	/* 1: done, 0: still under way */
 VE_API int ve_tls_export(struct ve_tls *tls, const char *label, uint8_t *out, size_t length);
 VE_API int ve_tls_finished(struct ve_tls *tls, uint8_t *out, size_t size);	/* own Finished, for channel binding */
 VE_API const char *ve_tls_error(const struct ve_tls *tls);	/* what came, what was wanted */
+VE_API int ve_tls_failure(const struct ve_tls *tls);		/* VE_TLS_*: what ended the connection */
+VE_API int ve_tls_alert(const struct ve_tls *tls);		/* number of the fatal alert received, or VE_EMPTY */
+VE_API size_t ve_tls_buffered_out(const struct ve_tls *tls);	/* ciphertext bytes not yet taken by the kernel */
 
 /* ---- the pump: one device, one link, one thread ------------------------------------------------------------- */
 

@@ -1,0 +1,144 @@
+/*
+ * codec.c: the table of framings, and what all of them do alike.
+ */
+#include "codec.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct ve_codec_ops *const framings[] = {&ve_cstp};
+
+struct ve_codec *ve_codec_new(const char *framing, char *err, size_t err_size)
+{
+	const struct ve_codec_ops *ops = NULL;
+	struct ve_codec *codec;
+	size_t i;
+
+	for (i = 0; i < sizeof(framings) / sizeof(framings[0]); i++)
+		if (!strcmp(framings[i]->framing, framing))
+			ops = framings[i];
+	if (!ops) {
+		snprintf(err, err_size, "no framing named '%s' in this engine", framing);
+		return NULL;
+	}
+	codec = calloc(1, ops->size);
+	if (codec)
+		codec->controls = ve_queue_new(VE_CODEC_QUEUE, VE_CODEC_QUEUE_BYTES);
+	if (!codec || !codec->controls) {
+		snprintf(err, err_size, "framing %s: out of memory", framing);
+		free(codec);
+		return NULL;
+	}
+	codec->ops = ops;
+	return codec;
+}
+
+void ve_codec_free(struct ve_codec *codec)
+{
+	if (!codec)
+		return;
+	ve_queue_free(codec->controls);
+	free(codec);
+}
+
+int ve_codec_broken(struct ve_codec *codec, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(codec->error, sizeof(codec->error), format, args);
+	va_end(args);
+	codec->failed = 1;
+	return VE_ERROR;
+}
+
+size_t ve_codec_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at)
+{
+	return codec->failed ? 0 : codec->ops->room(codec, sink, at);
+}
+
+int ve_codec_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
+{
+	return codec->failed ? VE_ERROR : codec->ops->took(codec, sink, n);
+}
+
+int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length)
+{
+	uint8_t *at;
+
+	while (length) {
+		size_t n = ve_codec_room(codec, sink, &at);
+
+		if (n > length)
+			n = length;
+		if (n)
+			memcpy(at, data, n);
+		if (ve_codec_took(codec, sink, n) != VE_OK)
+			return VE_ERROR;
+		data += n;
+		length -= n;
+	}
+	return codec->failed ? VE_ERROR : VE_OK;
+}
+
+int ve_codec_next_control(struct ve_codec *codec, struct ve_control *out)
+{
+	int rc = ve_queue_peek(codec->controls, out);
+
+	if (rc == VE_OK)
+		ve_queue_pop(codec->controls);
+	return rc;
+}
+
+/* payload may already lie where it goes, headroom bytes into out: then nothing is copied. */
+int ve_codec_encode_control(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length,
+			    uint8_t *out, size_t size)
+{
+	const struct ve_codec_ops *ops = codec->ops;
+
+	if (length > ops->max_payload)
+		return VE_ERROR;
+	if (size < ops->headroom + length)
+		return VE_FULL;
+	if (length && payload != out + ops->headroom)
+		memmove(out + ops->headroom, payload, length);
+	if (ops->header(codec, kind, length, out) != VE_OK)
+		return VE_ERROR;
+	return (int)(ops->headroom + length);
+}
+
+int ve_codec_encode(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size)
+{
+	return ve_codec_encode_control(codec, codec->ops->packet_kind, packet, length, out, size);
+}
+
+size_t ve_codec_headroom(const struct ve_codec *codec)
+{
+	return codec->ops->headroom;
+}
+
+size_t ve_codec_max_payload(const struct ve_codec *codec)
+{
+	return codec->ops->max_payload;
+}
+
+const char *ve_codec_error(const struct ve_codec *codec)
+{
+	return codec->error;
+}
+
+int ve_codec_counter(const struct ve_codec *codec, size_t index, const char **name, uint64_t *value)
+{
+	size_t i;
+
+	for (i = 0; codec->ops->counters[i]; i++) {
+		if (i == index) {
+			*name = codec->ops->counters[i];
+			*value = codec->counters[i];
+			return VE_OK;
+		}
+	}
+	return VE_EMPTY;
+}

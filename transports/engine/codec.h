@@ -1,0 +1,55 @@
+/*
+ * codec.h: what the framings share, and how the pump pulls one.  Internal; the outer contract is in engine.h.
+ *
+ * Pulled, so that a link can decrypt straight to where a packet leaves from:
+ *
+ *     n = ve_codec_room(codec, sink, &at)      the next bytes of the stream belong at `at`, n of them are wanted
+ *     got = read(link, at, n)
+ *     ve_codec_took(codec, sink, got)          VE_OK, or VE_ERROR: the stream cannot go on
+ *
+ * A framing (protocols/framing/NAME.c) embeds struct ve_codec as its first member, fills one struct ve_codec_ops and has
+ * one line in codec.c's table.
+ */
+#ifndef VPN_ENGINE_CODEC_H
+#define VPN_ENGINE_CODEC_H
+
+#include "engine.h"
+#include "queue.h"
+
+#define VE_CODEC_COUNTERS 16		/* at most, a framing */
+#define VE_CODEC_QUEUE 64		/* control frames waiting in a codec */
+#define VE_CODEC_QUEUE_BYTES 65536
+#define VE_HEADROOM 64			/* bytes that the pump leaves before a packet; no framing's header is larger */
+
+struct ve_codec_ops {
+	const char *framing;
+	size_t size;			/* of the framing's struct, zeroed when it starts */
+	size_t headroom;		/* bytes of header before an encoded packet */
+	size_t max_payload;		/* bytes of packet or control payload that can be encoded */
+	const char *const *counters;	/* names, NULL at the end; values are in ve_codec.counters */
+	size_t (*room)(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at);	/* never 0 */
+	int (*took)(struct ve_codec *codec, struct ve_sink *sink, size_t n);
+	/* Write the header for length bytes of payload of this kind; VE_OK or VE_ERROR. */
+	int (*header)(struct ve_codec *codec, uint32_t kind, size_t length, uint8_t *out);
+	uint32_t packet_kind;		/* the kind that carries packets */
+};
+
+struct ve_codec {
+	const struct ve_codec_ops *ops;
+	struct ve_queue *controls;
+	uint64_t counters[VE_CODEC_COUNTERS];
+	int failed;			/* the stream is broken; error says why, for good */
+	char error[200];
+};
+
+size_t ve_codec_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at);	/* 0: the stream is broken */
+int ve_codec_took(struct ve_codec *codec, struct ve_sink *sink, size_t n);
+size_t ve_codec_headroom(const struct ve_codec *codec);
+size_t ve_codec_max_payload(const struct ve_codec *codec);
+
+/* For framings: the stream is broken.  The text is that of protocols.errors.MalformedFrame.  Returns VE_ERROR. */
+int ve_codec_broken(struct ve_codec *codec, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+extern const struct ve_codec_ops ve_cstp;
+
+#endif

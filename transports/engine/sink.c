@@ -1,0 +1,280 @@
+/*
+ * sink.c: the contract of a sink (reserve, commit, abort, write, flush), and the memory sink.
+ *
+ * Knows nothing of devices.  No allocation after the constructor.  One thread owns a sink.
+ * Twin: transports/sink.py (MemorySink).
+ */
+#include "sink.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IPV4_HEADER = 20, IPV6_HEADER = 40 };	/* bytes, without options */
+
+size_t ve_ip_length(const uint8_t *packet, size_t length)
+{
+	size_t header, total;
+
+	if (length < IPV4_HEADER)
+		return 0;
+	if (packet[0] >> 4 == 4) {
+		header = (size_t)(packet[0] & 15) * 4;
+		total = (size_t)packet[2] << 8 | packet[3];
+		return header >= IPV4_HEADER && total >= header && total <= length ? total : 0;
+	}
+	if (packet[0] >> 4 == 6 && length >= IPV6_HEADER) {
+		total = IPV6_HEADER + ((size_t)packet[4] << 8 | packet[5]);
+		return total <= length ? total : 0;
+	}
+	return 0;
+}
+
+struct ve_entry *ve_sink_entry(struct ve_sink *sink, size_t index)
+{
+	size_t at = sink->head + index;
+
+	return &sink->entries[at < sink->slots ? at : at - sink->slots];
+}
+
+void ve_sink_pop(struct ve_sink *sink)
+{
+	sink->head = sink->head + 1 == sink->slots ? 0 : sink->head + 1;
+	sink->count--;
+}
+
+void ve_sink_set_mtu(struct ve_sink *sink, size_t mtu)
+{
+	sink->mtu = mtu;
+}
+
+struct ve_sink *ve_sink_create(const struct ve_sink_ops *ops, size_t size, size_t slots, char *err, size_t err_size)
+{
+	struct ve_sink *sink = calloc(1, size);
+	struct ve_entry *entries = calloc(slots, sizeof(*entries));
+
+	if (!sink || !entries) {
+		snprintf(err, err_size, "sink: out of memory");
+		free(sink);
+		free(entries);
+		return NULL;
+	}
+	sink->ops = ops;
+	sink->entries = entries;
+	sink->slots = slots;
+	return sink;
+}
+
+void ve_sink_destroy(struct ve_sink *sink)
+{
+	free(sink->entries);
+	free(sink);
+}
+
+/* ---- the contract -------------------------------------------------------------------------------------------- */
+
+/* The newest is nearly always the one that is meant. */
+static struct ve_entry *find_open(struct ve_sink *sink, const uint8_t *reservation)
+{
+	size_t i;
+
+	for (i = sink->count; i-- > 0;) {
+		struct ve_entry *entry = ve_sink_entry(sink, i);
+
+		if (entry->at == reservation && entry->state == VE_ENTRY_OPEN)
+			return entry;
+	}
+	return NULL;
+}
+
+static void settle(struct ve_sink *sink, struct ve_entry *entry, enum ve_entry_state state, size_t length)
+{
+	entry->state = state;
+	entry->length = length;
+	if (sink->ops->shrink && entry == ve_sink_entry(sink, sink->count - 1))
+		sink->ops->shrink(sink, entry);
+}
+
+uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity)
+{
+	struct ve_entry *entry;
+	uint8_t *at;
+	size_t span = 0;
+
+	if (capacity > VE_MAX_PACKET) {
+		sink->stats.oversize++;
+		return NULL;
+	}
+	at = sink->ops->place(sink, capacity, &span);
+	if (!at) {
+		sink->stats.dropped_full++;
+		return NULL;
+	}
+	entry = ve_sink_entry(sink, sink->count++);
+	*entry = (struct ve_entry){.at = at, .span = span, .length = capacity, .state = VE_ENTRY_OPEN};
+	return at;
+}
+
+/* VE_OK, or VE_ERROR: the packet is longer than its reservation. */
+static int finish(struct ve_sink *sink, struct ve_entry *entry, size_t length, uint64_t *counter)
+{
+	size_t packet;
+
+	if (length > entry->length) {
+		sink->stats.oversize++;
+		settle(sink, entry, VE_ENTRY_VOID, 0);
+		return VE_ERROR;
+	}
+	packet = ve_ip_length(entry->at, length);
+	if (!packet) {
+		sink->stats.not_ip++;
+		settle(sink, entry, VE_ENTRY_VOID, 0);
+		return VE_OK;
+	}
+	if (sink->mtu && packet > sink->mtu)
+		sink->stats.over_mtu++;
+	++*counter;
+	settle(sink, entry, VE_ENTRY_READY, packet);
+	return VE_OK;
+}
+
+int ve_sink_commit(struct ve_sink *sink, uint8_t *reservation, size_t length)
+{
+	struct ve_entry *entry = find_open(sink, reservation);
+
+	return entry ? finish(sink, entry, length, &sink->stats.in_place) : VE_ERROR;
+}
+
+int ve_sink_abort(struct ve_sink *sink, uint8_t *reservation)
+{
+	struct ve_entry *entry = find_open(sink, reservation);
+
+	if (!entry)
+		return VE_ERROR;
+	sink->stats.aborted++;
+	settle(sink, entry, VE_ENTRY_VOID, 0);
+	return VE_OK;
+}
+
+int ve_sink_write(struct ve_sink *sink, const uint8_t *packet, size_t length)
+{
+	uint8_t *at = ve_sink_reserve(sink, length);
+
+	if (!at)
+		return length > VE_MAX_PACKET ? VE_ERROR : VE_FULL;
+	if (length)
+		memcpy(at, packet, length);
+	return finish(sink, find_open(sink, at), length, &sink->stats.copied);
+}
+
+int ve_sink_flush(struct ve_sink *sink)
+{
+	return sink->ops->flush(sink);
+}
+
+void ve_sink_stats(const struct ve_sink *sink, struct ve_sink_stats *out)
+{
+	*out = sink->stats;
+}
+
+void ve_sink_free(struct ve_sink *sink)
+{
+	if (sink)
+		sink->ops->free(sink);
+}
+
+/* ---- the memory sink: slots of the largest size, for tests ---------------------------------------------------- */
+
+struct memory_sink {
+	struct ve_sink base;
+	uint8_t *memory;
+	size_t flushed;		/* entries at the front that may be taken */
+};
+
+static uint8_t *memory_place(struct ve_sink *sink, size_t capacity, size_t *span)
+{
+	struct memory_sink *memory = (struct memory_sink *)sink;
+	size_t slot = sink->head + sink->count;
+
+	(void)capacity;
+	if (sink->count == sink->slots)
+		return NULL;
+	*span = VE_MAX_PACKET;
+	return memory->memory + (slot < sink->slots ? slot : slot - sink->slots) * VE_MAX_PACKET;
+}
+
+/* Void entries in front of nothing that waits are forgotten at once; the others when they are passed by take(). */
+static int memory_flush(struct ve_sink *sink)
+{
+	struct memory_sink *memory = (struct memory_sink *)sink;
+
+	for (; memory->flushed < sink->count; memory->flushed++) {
+		struct ve_entry *entry = ve_sink_entry(sink, memory->flushed);
+
+		if (entry->state == VE_ENTRY_OPEN)
+			break;
+		if (entry->state == VE_ENTRY_READY) {
+			sink->stats.packets++;
+			sink->stats.bytes += entry->length;
+		}
+	}
+	while (memory->flushed && ve_sink_entry(sink, 0)->state == VE_ENTRY_VOID) {
+		ve_sink_pop(sink);
+		memory->flushed--;
+	}
+	return VE_OK;
+}
+
+static void memory_free(struct ve_sink *sink)
+{
+	free(((struct memory_sink *)sink)->memory);
+	ve_sink_destroy(sink);
+}
+
+static const struct ve_sink_ops memory_ops = {
+	.place = memory_place,
+	.flush = memory_flush,
+	.free = memory_free,
+};
+
+struct ve_sink *ve_sink_memory(size_t slots, char *err, size_t err_size)
+{
+	struct memory_sink *memory;
+
+	if (slots < 1 || slots > 65536) {
+		snprintf(err, err_size, "memory sink: got %zu slots, want 1..65536", slots);
+		return NULL;
+	}
+	memory = (struct memory_sink *)ve_sink_create(&memory_ops, sizeof(*memory), slots, err, err_size);
+	if (!memory)
+		return NULL;
+	memory->memory = malloc(slots * VE_MAX_PACKET);
+	if (!memory->memory) {
+		snprintf(err, err_size, "memory sink: out of memory for %zu slots", slots);
+		ve_sink_destroy(&memory->base);
+		return NULL;
+	}
+	return &memory->base;
+}
+
+int ve_sink_memory_take(struct ve_sink *sink, uint8_t *out, size_t size)
+{
+	struct memory_sink *memory = (struct memory_sink *)sink;
+
+	if (sink->ops != &memory_ops)
+		return VE_ERROR;
+	while (memory->flushed) {
+		const struct ve_entry *entry = ve_sink_entry(sink, 0);
+		size_t length = entry->length;
+
+		if (entry->state == VE_ENTRY_READY && length > size)
+			return VE_FULL;
+		if (entry->state == VE_ENTRY_READY)
+			memcpy(out, entry->at, length);
+		memory->flushed--;
+		ve_sink_pop(sink);
+		if (length)
+			return (int)length;
+	}
+	return VE_EMPTY;
+}

@@ -1,0 +1,266 @@
+"""Where decoded packets go: the contract of a sink, a reference in memory, and the engine's sinks.
+
+    reserve(capacity)   room for a packet; None: full or larger than MAX_PACKET, counted
+        .commit(length)     the packet is the first `length` bytes: it may only shrink
+        .abort()            give the room back
+    write(packet)       copy a packet in
+    flush()             hand over what was committed, in order of reservation
+
+What is not an IP packet is dropped and counted at commit; bytes beyond the IP length are cut (linux-tun notes, 13).
+An open reservation holds back those behind it.  MemorySink is the Python twin of sink.c.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Protocol
+
+from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
+from transports.errors import DeviceError, EngineError
+
+MAX_PACKET = 16384  # bytes; VE_MAX_PACKET
+IPV4_HEADER = 20
+IPV6_HEADER = 40
+
+
+@dataclass(slots=True)
+class SinkStats:
+    """Counters of a sink; the meanings are in engine.h (struct ve_sink_stats)."""
+
+    packets: int = 0
+    bytes: int = 0
+    in_place: int = 0
+    copied: int = 0
+    moved: int = 0
+    aborted: int = 0
+    dropped_full: int = 0
+    refused: int = 0
+    not_ip: int = 0
+    oversize: int = 0
+    over_mtu: int = 0
+    writes: int = 0
+
+    @classmethod
+    def from_struct(cls, struct: CData) -> SinkStats:
+        return cls(*(int(getattr(struct, f.name)) for f in fields(cls)))
+
+
+class Reservation(Protocol):
+    """Room for one packet, until it is committed or aborted."""
+
+    @property
+    def data(self) -> memoryview:
+        """The reserved bytes, writable."""
+
+    def commit(self, length: int) -> None:
+        """The packet is the first `length` bytes.  Raises ValueError if it is longer than the reservation."""
+
+    def abort(self) -> None:
+        """Nothing is sent."""
+
+
+class PacketSink(Protocol):
+    """A memory sink, a TUN, later a Wintun ring."""
+
+    def reserve(self, capacity: int) -> Reservation | None: ...
+    def write(self, packet: bytes) -> bool:
+        """Whether it was taken; False: dropped and counted."""
+
+    def flush(self) -> None:
+        """Raises DeviceError when the device is gone."""
+
+    def stats(self) -> SinkStats: ...
+
+
+def ip_length(packet: bytes | bytearray | memoryview) -> int:
+    """Length in bytes of the IP packet at the beginning, by its own header; 0: there is none."""
+    if len(packet) < IPV4_HEADER:
+        return 0
+    version = packet[0] >> 4
+    if version == 4:
+        header, total = (packet[0] & 15) * 4, int.from_bytes(packet[2:4], "big")
+        return total if IPV4_HEADER <= header <= total <= len(packet) else 0
+    if version == 6 and len(packet) >= IPV6_HEADER:
+        total = IPV6_HEADER + int.from_bytes(packet[4:6], "big")
+        return total if total <= len(packet) else 0
+    return 0
+
+
+# --- the reference ---------------------------------------------------------------------------------------------
+
+
+class _State(Enum):
+    OPEN = "open"
+    READY = "ready"
+    VOID = "void"
+
+
+@dataclass(slots=True, eq=False)
+class MemoryReservation:
+    """A slot of a MemorySink."""
+
+    sink: MemorySink
+    room: bytearray
+    state: _State = _State.OPEN
+    packet: bytes = b""
+
+    @property
+    def data(self) -> memoryview:
+        return memoryview(self.room)
+
+    def commit(self, length: int) -> None:
+        self._must_be_open()
+        self.sink.settle(self, length, copied=False)
+
+    def abort(self) -> None:
+        self._must_be_open()
+        self.sink.counters.aborted += 1
+        self.state = _State.VOID
+
+    def _must_be_open(self) -> None:
+        if self.state is not _State.OPEN:
+            raise ValueError("the reservation is no longer open")
+
+
+@dataclass(slots=True)
+class MemorySink:
+    """Keeps flushed packets until they are taken; the reference for every sink."""
+
+    slots: int = 64
+    counters: SinkStats = field(default_factory=SinkStats)
+    _entries: deque[MemoryReservation] = field(default_factory=deque)
+    _flushed: int = 0  # entries at the front that may be taken
+
+    def reserve(self, capacity: int) -> MemoryReservation | None:
+        if capacity > MAX_PACKET:
+            self.counters.oversize += 1
+            return None
+        if len(self._entries) == self.slots:
+            self.counters.dropped_full += 1
+            return None
+        entry = MemoryReservation(self, bytearray(capacity))
+        self._entries.append(entry)
+        return entry
+
+    def write(self, packet: bytes) -> bool:
+        entry = self.reserve(len(packet))
+        if entry is None:
+            return False
+        entry.room[:] = packet
+        self.settle(entry, len(packet), copied=True)
+        return True
+
+    def settle(self, entry: MemoryReservation, length: int, *, copied: bool) -> None:
+        """Close a reservation: judge what is in it."""
+        entry.state = _State.VOID
+        if length > len(entry.room):
+            self.counters.oversize += 1
+            raise ValueError(f"commit of {length} bytes, reserved {len(entry.room)}")
+        total = ip_length(entry.data[:length])
+        if not total:
+            self.counters.not_ip += 1
+            return
+        entry.state, entry.packet = _State.READY, bytes(entry.room[:total])
+        if copied:
+            self.counters.copied += 1
+        else:
+            self.counters.in_place += 1
+
+    def flush(self) -> None:
+        while self._flushed < len(self._entries):
+            entry = self._entries[self._flushed]
+            if entry.state is _State.OPEN:
+                break
+            if entry.state is _State.READY:
+                self.counters.packets += 1
+                self.counters.bytes += len(entry.packet)
+            self._flushed += 1
+        while self._flushed and self._entries[0].state is _State.VOID:
+            self._drop_front()
+
+    def take(self) -> bytes | None:
+        """The oldest flushed packet."""
+        while self._flushed:
+            entry = self._drop_front()
+            if entry.state is _State.READY:
+                return entry.packet
+        return None
+
+    def stats(self) -> SinkStats:
+        return self.counters
+
+    def _drop_front(self) -> MemoryReservation:
+        self._flushed -= 1
+        return self._entries.popleft()
+
+
+# --- the engine's ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class NativeReservation:
+    """Memory of a native sink.  Do not touch `data` after commit or abort."""
+
+    sink: NativeSink
+    at: CData
+    capacity: int
+
+    @property
+    def data(self) -> memoryview:
+        return memoryview(ffi.buffer(self.at, self.capacity))
+
+    def commit(self, length: int) -> None:
+        if lib.ve_sink_commit(self.sink.native, self.at, length) != lib.VE_OK:
+            raise ValueError(f"commit of {length} bytes, reserved {self.capacity}, or no longer open")
+
+    def abort(self) -> None:
+        if lib.ve_sink_abort(self.sink.native, self.at) != lib.VE_OK:
+            raise ValueError("the reservation is no longer open")
+
+
+class NativeSink:
+    """A sink of the engine, for tests and for decoders written in Python.  Frees it when collected."""
+
+    def __init__(self, native: CData, error: CData) -> None:
+        if not native:
+            raise EngineError(text(error))
+        self.native: CData = ffi.gc(native, lib.ve_sink_free)
+
+    @classmethod
+    def memory(cls, slots: int = 64) -> NativeSink:
+        error = errbuf()
+        return cls(lib.ve_sink_memory(slots, error, ERROR_SIZE), error)
+
+    @classmethod
+    def tun(cls, fd: int, mtu: int) -> NativeSink:
+        """Writes to an attached, non-blocking TUN descriptor, which it borrows.  mtu: bytes."""
+        error = errbuf()
+        return cls(lib.ve_sink_tun(fd, mtu, error, ERROR_SIZE), error)
+
+    def reserve(self, capacity: int) -> NativeReservation | None:
+        at = lib.ve_sink_reserve(self.native, capacity)
+        return NativeReservation(self, at, capacity) if at else None
+
+    def write(self, packet: bytes) -> bool:
+        return bool(lib.ve_sink_write(self.native, packet, len(packet)) == lib.VE_OK)
+
+    def flush(self) -> None:
+        if lib.ve_sink_flush(self.native) != lib.VE_OK:
+            raise DeviceError("the tunnel interface was removed")
+
+    def take(self) -> bytes | None:
+        """Of a memory sink: the oldest flushed packet."""
+        out = ffi.new("uint8_t[]", MAX_PACKET)
+        length = lib.ve_sink_memory_take(self.native, out, MAX_PACKET)
+        if length == lib.VE_EMPTY:
+            return None
+        if length < 0:
+            raise EngineError("only a memory sink keeps packets")
+        return bytes(ffi.buffer(out, length))
+
+    def stats(self) -> SinkStats:
+        out = ffi.new("struct ve_sink_stats *")
+        lib.ve_sink_stats(self.native, out)
+        return SinkStats.from_struct(out)
