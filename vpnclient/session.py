@@ -16,16 +16,18 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import ip_address
 from typing import TypeVar
 
+from transports.dialer import Dialer
 from transports.pump import PumpStats
 from transports.tls import Judge
 from transports.tun import Tun
 
 from protocols import registry
-from protocols.base import Address, Ticket, Tunnel, TunnelConfig, User
+from protocols.base import Address, Ticket, Tunnel, TunnelConfig, User, VpnProtocol
 from protocols.errors import (
     CookieRejected,
     GatewayUnavailable,
@@ -109,6 +111,17 @@ class Interrupted(ClientError):
     code, exit_code = "interrupted", Exit.INTERRUPTED
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a session is made of; a test puts doubles in their places."""
+
+    protocol: VpnProtocol
+    dialer: Dialer
+    host: HostConfig
+    open_device: Callable[[str], Tun] = Tun.open
+    carrier: type[Carrier] = Carrier
+
+
 class Session:
     """One connection, from sign-in to the last clean-up.  `run` once."""
 
@@ -120,12 +133,15 @@ class Session:
         *,
         judge: Judge | None = None,
         ask_passphrase: assembly.AskPassphrase = lambda form_id, prompt: None,
+        parts: Parts | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
         self._user = RememberingUser(user)
-        self._protocol = registry.load(settings.protocol)
-        self._dialer = assembly.make_dialer(settings, judge, ask_passphrase)
-        self._host: HostConfig = make_host(settings.script, settings.dns, on_note=self._note)
+        self._parts = parts or Parts(
+            protocol=registry.load(settings.protocol),
+            dialer=assembly.make_dialer(settings, judge, ask_passphrase),
+            host=make_host(settings.script, settings.dns, on_note=self._note),
+        )
         self._tun: Tun | None = None
         self._config: TunnelConfig | None = None
         self._gateways: tuple[Address, ...] = ()
@@ -174,11 +190,11 @@ class Session:
         """Only the sign-in: a ticket, from the cookie given or by asking.  Raises what `explain` knows."""
         cookie = self._settings.cookie
         if cookie is not None:
-            return self._protocol.ticket_from_cookie(self._settings.url, cookie)
+            return self._parts.protocol.ticket_from_cookie(self._settings.url, cookie)
         self._emit(StateChanged(State.SIGNING_IN))
-        http = assembly.make_http(self._settings, self._dialer, lambda text: self._note(text, "debug"))
+        http = assembly.make_http(self._settings, self._parts.dialer, lambda text: self._note(text, "debug"))
         try:
-            return await self._protocol.authenticate(http, self._user, assembly.sign_in_options(self._settings))
+            return await self._parts.protocol.authenticate(http, self._user, assembly.sign_in_options(self._settings))
         finally:
             await http.close()
 
@@ -196,7 +212,7 @@ class Session:
     async def _open(self, ticket: Ticket) -> Tunnel:
         held = self._config.addresses if self._config else ()
         options = assembly.tunnel_options(self._settings, held)
-        tunnel = await self._protocol.connect(self._dialer, ticket, options, time.monotonic())
+        tunnel = await self._parts.protocol.connect(self._parts.dialer, ticket, options, time.monotonic())
         info = tunnel.stream.info
         self._emit(TlsEstablished(tunnel.stream.peername, info.version, info.cipher, info.pin))
         for text in tunnel.config.warnings:
@@ -208,8 +224,8 @@ class Session:
         if tunnel.config.banner:
             self._emit(Banner(tunnel.config.banner))
         try:
-            await _to_the_end(self._host.prepare)
-            self._tun = Tun.open(self._settings.interface or "tun%d")
+            await _to_the_end(self._parts.host.prepare)
+            self._tun = self._parts.open_device(self._settings.interface or "tun%d")
             await self._apply(tunnel)
         except BaseException:
             await tunnel.stream.close()
@@ -230,7 +246,7 @@ class Session:
         first = self._config is None
         if not first and (plan.config, plan.gateways) == (self._config, self._gateways):
             return
-        applied = await _to_the_end(lambda: self._host.apply(plan) if first else self._host.update(plan))
+        applied = await _to_the_end(lambda: self._parts.host.apply(plan) if first else self._parts.host.update(plan))
         self._config, self._gateways = tunnel.config, plan.gateways
         for text in applied.warnings:
             self._warn(text)
@@ -259,7 +275,7 @@ class Session:
         if self._stop is not None:
             await tunnel.stream.close()
             return Outcome(Why.ASKED, "asked to stop")
-        carrier = Carrier(self._tun, tunnel, warn=self._warn, tick=self._on_tick)
+        carrier = self._parts.carrier(self._tun, tunnel, warn=self._warn, tick=self._on_tick)
         self._carrier = carrier
         self._retry_now.clear()
         self._totals.begin(time.monotonic())
@@ -276,11 +292,11 @@ class Session:
     async def _reconnect(self, ticket: Ticket) -> tuple[Ticket, Tunnel]:
         """Try until it works or the budget is spent; raises the last error then."""
         if self._config is not None and self._config.dynamic_dns:
-            self._dialer.forget_all()
+            self._parts.dialer.forget_all()
         schedule = waits(self._settings.reconnect_timeout)
         attempts = _Attempts(can_sign_in=self._settings.cookie is None)
         while True:
-            await _to_the_end(self._host.before_reconnect)
+            await _to_the_end(self._parts.host.before_reconnect)
             try:
                 if attempts.expired is not None:
                     ticket = await self._sign_in_again(attempts.expired)
@@ -331,7 +347,7 @@ class Session:
 
     async def _clean_up(self) -> None:
         self._emit(StateChanged(State.CLOSING))
-        for text in await _to_the_end(self._host.undo):
+        for text in await _to_the_end(self._parts.host.undo):
             self._warn(text)
         if self._tun is not None:
             self._tun.close()

@@ -1,0 +1,343 @@
+"""The life of a tunnel with doubles in place of the gateway, the device and the host: no socket, no root, no sleep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Interface
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from protocols.base import Secret, Ticket, TunnelConfig
+from protocols.errors import CookieRejected, GatewayUnavailable, InputRequired, SignInFailed
+from transports.errors import CertificateSummary, NotTrusted, Unreachable
+from vpnclient import session as module
+from vpnclient.carrier import Outcome, Why
+from vpnclient.errors import Exit, HostError
+from vpnclient.events import Event, Failed, RetryScheduled, State, StateChanged
+from vpnclient.host import Applied
+from vpnclient.session import Parts, Session, Stop
+from vpnclient.settings import Settings
+
+CONFIG = TunnelConfig(addresses=(IPv4Interface("10.0.0.2/24"),), mtu=1400)
+TICKET = Ticket("fake", "https://gw.example/", Secret("cookie"))
+ENDED = Outcome(Why.ENDED, "administrator said so")
+LOST = Outcome(Why.LOST, "silence")
+ASKED = Outcome(Why.ASKED, "asked to stop")
+CERTIFICATE = CertificateSummary("", "", "", "", (), "pin-sha256:x", "")
+
+
+class FakeStream:
+    def __init__(self) -> None:
+        self.info = SimpleNamespace(version="TLSv1.3", cipher="TLS_AES", pin="pin-sha256:x")
+        self.peername, self.peer_host = "192.0.2.1:443", "192.0.2.1"
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FakeProtocol:
+    """Plays back what `connect` meets: an error to raise, or a configuration to hand out."""
+
+    name, title = "fake", "Fake"
+
+    def __init__(self, *script: Exception | TunnelConfig, sign_in: tuple[Exception | None, ...] = ()) -> None:
+        self.script, self.sign_ins = list(script), list(sign_in)
+        self.signed_in = 0
+        self.streams: list[FakeStream] = []
+
+    async def authenticate(self, http: object, user: object, options: object) -> Ticket:
+        self.signed_in += 1
+        error = self.sign_ins.pop(0) if self.sign_ins else None
+        if error is not None:
+            raise error
+        return TICKET
+
+    async def connect(self, dialer: object, ticket: Ticket, options: object, now: float) -> Any:
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        self.streams.append(FakeStream())
+        return SimpleNamespace(stream=self.streams[-1], unread=b"", framing="fake", config=step, controller=None)
+
+    def ticket_from_cookie(self, url: str, cookie: Secret) -> Ticket:
+        return replace(TICKET, cookie=cookie)
+
+
+class FakeHost:
+    def __init__(self, fail: Exception | None = None) -> None:
+        self.calls: list[str] = []
+        self.fail = fail
+
+    def prepare(self) -> None:
+        self.calls.append("prepare")
+
+    def apply(self, plan: object) -> Applied:
+        self.calls.append("apply")
+        if self.fail:
+            raise self.fail
+        return Applied((), (), (), (), "off", ())
+
+    def update(self, plan: object) -> Applied:
+        self.calls.append("update")
+        return Applied((), (), (), (), "off", ())
+
+    def before_reconnect(self) -> None:
+        self.calls.append("before_reconnect")
+
+    def undo(self) -> tuple[str, ...]:
+        self.calls.append("undo")
+        return ()
+
+
+class FakeDevice:
+    name = "tun7"
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def carrier_of(outcomes: list[Outcome]) -> Any:
+    """A Carrier that ends at once with the next outcome, or carries until it is stopped when there is none left."""
+
+    class FakeCarrier:
+        def __init__(self, tun: object, tunnel: Any, **hooks: Callable[..., None]) -> None:
+            self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def stats(self) -> Any:
+            sink = SimpleNamespace(dropped_full=0, refused=0, not_ip=0, oversize=0)
+            return SimpleNamespace(
+                rx_bytes=1, tx_bytes=2, rx_packets=3, tx_packets=4, sink=sink,
+                dropped_tx_oversize=0, dropped_tx_not_ip=0, dropped_controls_up=0,
+            )  # fmt: skip
+
+        def counters(self) -> dict[str, int]:
+            return {}
+
+        def stop(self, outcome: Outcome, *, goodbye: str | None = None) -> None:
+            if not self._done.done():
+                self._done.set_result(outcome)
+
+        async def run(self) -> Outcome:
+            if outcomes:
+                return outcomes.pop(0)
+            return await self._done
+
+    return FakeCarrier
+
+
+class Stage:
+    """A session with its doubles; `play` runs it to its end."""
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        protocol: FakeProtocol,
+        *outcomes: Outcome,
+        host: FakeHost | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        monkeypatch.setattr(module, "require_network_admin", lambda settings: None)
+        monkeypatch.setattr(module.assembly, "make_http", lambda *args: SimpleNamespace(close=_nothing))
+        monkeypatch.setattr(module, "jittered", lambda wait, unit: 0.0)  # do not really wait
+        self.protocol, self.outcomes = protocol, list(outcomes)
+        self.host, self.device = host or FakeHost(), FakeDevice()
+        self.settings = settings or Settings(url="https://gw.example/")
+        self.events: list[Event] = []
+        self.session: Session | None = None
+
+    def play(self, act: Callable[[Session, Event], None] | None = None) -> Exit:
+        async def go() -> Exit:
+            parts = Parts(
+                protocol=self.protocol,
+                dialer=SimpleNamespace(forget_all=lambda: None),
+                host=self.host,
+                open_device=lambda name: self.device,
+                carrier=carrier_of(self.outcomes),
+            )
+
+            def hear(event: Event) -> None:
+                self.events.append(event)
+                if act is not None:
+                    act(session, event)
+
+            session = Session(self.settings, SimpleNamespace(), hear, parts=parts)
+            async with asyncio.timeout(5):
+                return await session.run()
+
+        return asyncio.run(go())
+
+    def states(self) -> list[State]:
+        return [event.state for event in self.events if isinstance(event, StateChanged)]
+
+    def failure(self) -> Failed:
+        (found,) = (event for event in self.events if isinstance(event, Failed))
+        return found
+
+
+async def _nothing() -> None:
+    return None
+
+
+def stop_when_connected(how: Stop) -> Callable[[Session, Event], None]:
+    def act(session: Session, event: Event) -> None:
+        if event == StateChanged(State.CONNECTED):
+            asyncio.get_running_loop().call_soon(session.stop, how)
+
+    return act
+
+
+def test_the_whole_life_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG))
+    assert stage.play(stop_when_connected(Stop.END)) == Exit.OK
+    assert stage.states() == [
+        State.SIGNING_IN, State.CONNECTING, State.CONFIGURING, State.CONNECTED, State.CLOSING, State.CLOSED,
+    ]  # fmt: skip
+    assert stage.host.calls == ["prepare", "apply", "undo"]
+    assert stage.device.closed
+
+
+def test_a_cookie_given_skips_the_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(url="https://gw.example/", cookie=Secret("abc"))
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG), ASKED, settings=settings)
+    assert stage.play() == Exit.OK
+    assert stage.protocol.signed_in == 0
+
+
+def test_the_gateway_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG), ENDED)
+    assert stage.play() == Exit.ENDED
+    assert stage.failure().code == "ended-by-gateway" and "administrator" in stage.failure().text
+    assert stage.host.calls[-1] == "undo"
+
+
+def test_a_lost_link_is_opened_again_with_the_same_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, CONFIG), LOST, ASKED)
+    assert stage.play() == Exit.OK
+    assert stage.protocol.signed_in == 1
+    assert stage.host.calls == ["prepare", "apply", "before_reconnect", "undo"]  # nothing changed: no update
+
+
+def test_a_changed_address_updates_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = replace(CONFIG, addresses=(IPv4Interface("10.0.0.9/24"),))
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, moved), LOST, ASKED)
+    assert stage.play() == Exit.OK
+    assert stage.host.calls == ["prepare", "apply", "before_reconnect", "update", "undo"]
+
+
+def test_unreachable_for_a_while_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(
+        monkeypatch, FakeProtocol(CONFIG, Unreachable("no route"), Unreachable("no route"), CONFIG), LOST, ASKED
+    )
+    assert stage.play() == Exit.OK
+    assert [event.attempt for event in stage.events if isinstance(event, RetryScheduled)] == [1, 2]
+
+
+def test_the_budget_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(url="https://gw.example/", reconnect_timeout=15)
+    errors = [Unreachable(f"no route {number}") for number in range(3)]
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, *errors), LOST, settings=settings)
+    assert stage.play() == Exit.UNREACHABLE
+    assert stage.host.calls.count("before_reconnect") == 3
+    assert stage.host.calls[-1] == "undo"
+
+
+def test_a_dead_cookie_signs_in_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, CookieRejected("401"), CONFIG), LOST, ASKED)
+    assert stage.play() == Exit.OK
+    assert stage.protocol.signed_in == 2
+
+
+def test_a_restarted_gateway_says_unavailable_twice_then_we_sign_in_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ocserv answers a cookie that it does not know with 503 (cli-parity.md section 6.2)."""
+    protocol = FakeProtocol(CONFIG, GatewayUnavailable("503"), GatewayUnavailable("503"), CONFIG)
+    stage = Stage(monkeypatch, protocol, LOST, ASKED)
+    assert stage.play() == Exit.OK
+    assert protocol.signed_in == 2
+
+
+def test_a_given_cookie_that_dies_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(url="https://gw.example/", cookie=Secret("abc"))
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, CookieRejected("401")), LOST, settings=settings)
+    assert stage.play() == Exit.REFUSED
+    assert stage.failure().code == "cookie-rejected"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (SignInFailed("no"), Exit.REFUSED),
+        (InputRequired("password"), Exit.REFUSED),  # the dead cookie is what the user must know
+    ],
+)
+def test_a_refused_new_sign_in_is_the_end(monkeypatch: pytest.MonkeyPatch, error: Exception, status: Exit) -> None:
+    protocol = FakeProtocol(CONFIG, CookieRejected("401"), sign_in=(None, error))
+    stage = Stage(monkeypatch, protocol, LOST)
+    assert stage.play() == status
+    assert stage.host.calls[-1] == "undo"
+
+
+def test_another_certificate_is_never_accepted_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = FakeProtocol(CONFIG, NotTrusted("gw.example", "signer unknown", CERTIFICATE))
+    stage = Stage(monkeypatch, protocol, LOST)
+    assert stage.play() == Exit.NOT_TRUSTED
+
+
+def test_a_host_that_refuses_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG), host=FakeHost(HostError("no address")))
+    assert stage.play() == Exit.HOST
+    assert stage.host.calls == ["prepare", "apply", "undo"]
+    assert stage.protocol.streams[0].closed and stage.device.closed
+
+
+def test_stopping_during_the_sign_in_interrupts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(FakeProtocol):
+        async def authenticate(self, http: object, user: object, options: object) -> Ticket:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    stage = Stage(monkeypatch, Slow())
+
+    def act(session: Session, event: Event) -> None:
+        if event == StateChanged(State.SIGNING_IN):
+            session.stop()
+
+    assert stage.play(act) == Exit.INTERRUPTED
+    assert not [event for event in stage.events if isinstance(event, Failed)]
+
+
+def test_stopping_during_a_wait_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, Unreachable("no route")), LOST)
+    monkeypatch.setattr(module, "jittered", lambda wait, unit: 1000.0)
+
+    def act(session: Session, event: Event) -> None:
+        if isinstance(event, RetryScheduled):
+            asyncio.get_running_loop().call_soon(session.stop)
+
+    assert stage.play(act) == Exit.OK
+    assert stage.host.calls[-1] == "undo"
+
+
+def test_reconnect_on_demand_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, Unreachable("no route"), CONFIG), LOST, ASKED)
+    monkeypatch.setattr(module, "jittered", lambda wait, unit: 1000.0)
+
+    def act(session: Session, event: Event) -> None:
+        if isinstance(event, RetryScheduled):
+            asyncio.get_running_loop().call_soon(session.reconnect)
+
+    assert stage.play(act) == Exit.OK
+
+
+def test_figures_go_on_over_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, CONFIG), LOST, ASKED)
+    stage.play()
+    last = [event for event in stage.events if event.event == "statistics"][-1]
+    assert (last.rx_bytes, last.tx_packets, last.reconnects) == (2, 8, 1)
