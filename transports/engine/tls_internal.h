@@ -1,0 +1,47 @@
+/* tls_internal.h: what the tls_*.c files share. */
+#ifndef VPN_TLS_INTERNAL_H
+#define VPN_TLS_INTERNAL_H
+
+#include "engine.h"
+#include "tls_pipe.h"
+
+#include <openssl/ssl.h>
+
+#define TLS_TEXT 256			/* bytes of an error text, with the final NUL */
+#define TLS_FAULTS 16			/* verification faults kept */
+
+struct ve_tls_context {
+	SSL_CTX *ssl;
+	int server;
+	int any_client;			/* server without CAs: client certificates are not verified */
+	char error[TLS_TEXT];
+};
+
+enum tls_trust { NEW, PARKED, ACCEPTED, REFUSED };
+
+struct ve_tls {
+	SSL *ssl;
+	BIO_METHOD *method;
+	struct tls_pipe pipe;
+	enum tls_trust trust;		/* clients */
+	int server, any_client;
+	int established;		/* the first handshake is done */
+	int dead;			/* a fatal error: hands off libssl */
+	int rekeying;			/* ve_tls_rekey began a renegotiation */
+	int asked;			/* the peer asked for a client certificate */
+	int faults[TLS_FAULTS];		/* X509_V_ERR_*, in the order found */
+	int fault_count, fault_depth;
+	uint8_t *leaf;			/* DER that was judged; owned */
+	size_t leaf_length;
+	int failure;			/* VE_TLS_* */
+	int alert;			/* fatal alert received, or VE_EMPTY */
+	char error[TLS_TEXT];
+};
+
+/* Empties libssl's error queue into one line "doing: cause; cause". */
+void tls_error_text(char *out, size_t size, const char *doing);
+
+/* libssl's question: is this chain good?  Asked anew when a parked handshake goes on, and by a renegotiation. */
+int tls_verify(X509_STORE_CTX *store, void *unused);
+
+#endif
