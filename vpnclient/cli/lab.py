@@ -1,0 +1,214 @@
+"""`vpnclient lab`: gateways to try and test against, and a demonstration that needs nothing but this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import ipaddress
+import json
+import secrets
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from protocols.base import Secret
+from transports.tls import Identity, ServerContext, load_identity
+from vpnclient.errors import NotPermitted, UsageError
+from vpnclient.lab import certificate
+from vpnclient.lab.anyconnect import AnyConnectSite
+from vpnclient.lab.gateway import Gateway
+from vpnclient.lab.netns import LabError, missing_requirements
+from vpnclient.lab.settings import LabSettings
+from vpnclient.lab.store import Store
+
+TOKEN_BYTES = 32  # of a cookie; ocserv's size
+MAX_PASSWORD = 1024  # characters of a line on standard input
+
+app = typer.Typer(help="Small gateways on this machine, to try and to test against.", no_args_is_help=True)
+serve = typer.Typer(help="Run a gateway until it is interrupted.", no_args_is_help=True)
+app.add_typer(serve, name="serve")
+
+T = TypeVar("T")
+
+
+@serve.command("anyconnect")
+def serve_anyconnect(
+    listen: Annotated[str, typer.Option(help="ADDRESS:PORT to listen on; port 0: any free one")] = "127.0.0.1:0",
+    user: Annotated[list[str] | None, typer.Option(help="who may sign in (repeatable)")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="read a password a line, one for each --user")
+    ] = False,
+    group: Annotated[list[str] | None, typer.Option(help="groups to choose from (repeatable)")] = None,
+    challenge: Annotated[str, typer.Option(help="ask for this code in a second form")] = "",
+    legacy: Annotated[bool, typer.Option("--legacy", help="speak only the older, form-encoded sign-in")] = False,
+    route: Annotated[list[str] | None, typer.Option(help="network behind the gateway (repeatable)")] = None,
+    no_route: Annotated[list[str] | None, typer.Option(help="network to keep outside (repeatable)")] = None,
+    dns: Annotated[list[str] | None, typer.Option(help="name server (repeatable)")] = None,
+    default_domain: Annotated[str, typer.Option(help="search domain")] = "",
+    split_dns: Annotated[list[str] | None, typer.Option(help="domain to resolve through the tunnel")] = None,
+    mtu: Annotated[int, typer.Option(help="bytes of inner packet")] = 1400,
+    network: Annotated[str, typer.Option(help="IPv4 addresses for clients")] = "10.77.0.0/24",
+    network6: Annotated[str, typer.Option(help="IPv6 addresses for clients; empty: none")] = "fd77::/64",
+    dpd: Annotated[int, typer.Option(help="seconds until a silent peer is asked; 0: never")] = 30,
+    keepalive: Annotated[int, typer.Option(help="seconds between signs of life; 0: none")] = 20,
+    rekey_time: Annotated[int, typer.Option(help="seconds between two rekeys; 0: none")] = 0,
+    rekey_method: Annotated[str, typer.Option(help="ssl or new-tunnel")] = "new-tunnel",
+    banner: Annotated[str, typer.Option(help="text shown when the tunnel is up")] = "",
+    session_timeout: Annotated[int, typer.Option(help="seconds until a session ends; 0: never")] = 0,
+    tls_max: Annotated[str, typer.Option(help="newest TLS version: 1.2 or 1.3")] = "",
+    certificate_file: Annotated[
+        Path | None, typer.Option("--certificate", help="PEM; without it one is made, self-signed")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM key of --certificate, if in another file")] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="PEM: certificates it signed sign in without a password")
+    ] = None,
+) -> None:
+    """Run an AnyConnect gateway (as ocserv is one).
+
+    The first line on standard output is JSON with url, pin, tunnel_address, tunnel_address6 and protocol; the log goes
+    to standard error.  SIGINT and SIGTERM end it in order; SIGUSR1 ends every session, SIGUSR2 drops every link and
+    keeps the cookies.
+    """
+    host, port = _host_and_port(listen)
+    settings = LabSettings(
+        listen_host=host,
+        listen_port=port,
+        users=_users(user or [], password_stdin),
+        groups=tuple(group or ()),
+        challenge=Secret(challenge) if challenge else None,
+        legacy_only=legacy,
+        certificate=certificate_file,
+        key=key,
+        client_ca=client_ca,
+        tls_max=tls_max,
+        network=_one("--network", network, ipaddress.IPv4Network),
+        network6=_one("--network6", network6, ipaddress.IPv6Network) if network6 else None,
+        routes=_all("--route", route, ipaddress.ip_network),
+        no_routes=_all("--no-route", no_route, ipaddress.ip_network),
+        dns=_all("--dns", dns, ipaddress.ip_address),
+        default_domain=default_domain,
+        split_dns=tuple(split_dns or ()),
+        mtu=mtu,
+        dpd=dpd,
+        keepalive=keepalive,
+        rekey_time=rekey_time,
+        rekey_method=rekey_method,
+        banner=banner,
+        session_timeout=session_timeout,
+    )
+    _serve(settings)
+
+
+@app.command()
+def demo(
+    protocol: Annotated[str, typer.Argument(help="which protocol to show")] = "anyconnect",
+    seconds: Annotated[float, typer.Option(help="how long to move data, each way")] = 3.0,
+) -> None:
+    """Show it all on this machine: a gateway and a client in two network namespaces, and nothing left behind."""
+    from vpnclient.lab.demo import run_demo
+
+    lacks = missing_requirements()
+    if lacks:
+        raise NotPermitted("the demo needs " + "; ".join(lacks))
+    if not run_demo(protocol, seconds):
+        raise typer.Exit(1)
+
+
+def _serve(settings: LabSettings) -> None:
+    problems = settings.problems()
+    if problems:
+        raise UsageError("; ".join(problems))
+    lacks = missing_requirements()
+    if lacks:
+        raise NotPermitted("a lab gateway needs " + "; ".join(lacks))
+    asyncio.run(_run_gateway(settings))
+
+
+async def _run_gateway(settings: LabSettings) -> None:
+    def token() -> str:
+        return secrets.token_urlsafe(TOKEN_BYTES)
+
+    identity = _identity(settings)
+    store = Store(settings.network, settings.network6, life=settings.session_timeout, token=token)
+    site = AnyConnectSite(settings, store, token)
+    tls = ServerContext(identity, client_cas=_client_cas(settings.client_ca), maximum=settings.tls_max)
+    gateway = Gateway(settings, site, store, tls, _log)
+    await gateway.start()
+    print(json.dumps(gateway.facts(identity.certificate)), flush=True)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, gateway.terminate_all, "ended by the administrator")
+    loop.add_signal_handler(signal.SIGUSR2, gateway.drop_all)
+    try:
+        await stop.wait()
+    finally:
+        await gateway.close()
+    _log("closed")
+
+
+def _log(text: str) -> None:
+    """One line, whatever a client sent."""
+    print("".join(c if c.isprintable() else "." for c in text), file=sys.stderr, flush=True)
+
+
+def _identity(settings: LabSettings) -> Identity:
+    if settings.certificate is not None:
+        return load_identity(settings.certificate, settings.key, lambda form_id, prompt: None)
+    issued = certificate.self_signed(settings.listen_host)
+    return Identity(certificate=issued.der, key=issued.key_der, chain=())
+
+
+def _client_cas(path: Path | None) -> tuple[bytes, ...]:
+    if path is None:
+        return ()
+    try:
+        return tuple(ca.public_bytes(Encoding.DER) for ca in x509.load_pem_x509_certificates(path.read_bytes()))
+    except (OSError, ValueError) as exc:
+        raise LabError(f"--client-ca {path}: {exc}") from exc
+
+
+def _users(names: list[str], from_stdin: bool) -> dict[str, Secret]:
+    if not names:
+        return {}
+    if from_stdin:
+        lines = [sys.stdin.readline(MAX_PASSWORD).rstrip("\n") for _ in names]
+    elif sys.stdin.isatty():
+        lines = [getpass.getpass(f"Password for {name}: ") for name in names]
+    else:
+        raise UsageError("--user: no terminal to ask for a password", hint="add --password-stdin")
+    if not all(lines):
+        raise UsageError(f"--password-stdin: got {sum(map(bool, lines))} passwords, want {len(names)}, one a line")
+    return {name: Secret(line) for name, line in zip(names, lines, strict=True)}
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+        number = int(port)
+    except ValueError as exc:
+        raise UsageError(f"--listen: got {text!r}, want ADDRESS:PORT with a numeric address") from exc
+    if not 0 <= number <= 65535:
+        raise UsageError(f"--listen: got port {number}, want 0 to 65535")
+    return host, number
+
+
+def _one(option: str, text: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(text)
+    except ValueError as exc:
+        raise UsageError(f"{option}: {exc}") from exc
+
+
+def _all(option: str, texts: list[str] | None, parse: Callable[[str], T]) -> tuple[T, ...]:
+    return tuple(_one(option, text, parse) for text in texts or ())

@@ -1,0 +1,223 @@
+"""The protocol-neutral part of a lab gateway: listener, TLS, HTTP, sessions, and a TUN device per session.
+
+    accept -> TLS -> HTTP request -> Site -> page
+                                          -> tunnel: device (kept over reconnects), link (one pump)
+
+A session's device lives from its first tunnel to its end, so a client that comes back finds its flows intact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from transports.errors import TransportError
+from transports.tls import ServerContext, TlsStream
+from transports.tun import Tun
+from vpnclient.lab.certificate import pin_of
+from vpnclient.lab.device import configure
+from vpnclient.lab.link import Link
+from vpnclient.lab.netns import LabError
+from vpnclient.lab.settings import LabSettings
+from vpnclient.lab.site import Hangup, OpenTunnel, Site
+from vpnclient.lab.store import LabSession, Store
+from vpnclient.lab.web import HttpServer, Refused
+
+MAX_CONNECTIONS = 256
+BACKLOG = 64
+SWEEP_EVERY = 1.0  # seconds between two looks for expired sessions
+CLOSE_LIMIT = 5.0  # seconds for all links to say goodbye
+
+Log = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Tunnel:
+    """What a session has open."""
+
+    session: LabSession
+    tun: Tun | None = None
+    link: Link | None = None
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Gateway:
+    """One listening gateway.  `start`, then `facts`; `close` ends every session and removes every device."""
+
+    def __init__(self, settings: LabSettings, site: Site, store: Store, tls: ServerContext, log: Log) -> None:
+        self._settings, self._site, self._store, self._tls, self._log = settings, site, store, tls, log
+        self._listener: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tunnels: dict[str, _Tunnel] = {}
+
+    # --- life ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen.  Raises LabError."""
+        host, port = self._settings.listen_host, self._settings.listen_port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+        except OSError as exc:
+            listener.close()
+            raise LabError(f"--listen {host}:{port}: {exc.strerror}") from exc
+        self._listener = listener
+        self._spawn(self._accept(listener))
+        self._spawn(self._sweep())
+
+    def facts(self, certificate: bytes) -> dict[str, str]:
+        """What a client needs to know, for the first line of output.  certificate: DER of the server's."""
+        assert self._listener is not None, "facts before start"
+        host, port = self._listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        facts = {
+            "url": f"https://{shown}:{port}/",
+            "pin": pin_of(certificate),
+            "tunnel_address": str(self._store.gateway_v4),
+            "protocol": self._site.name,
+        }
+        if self._store.gateway_v6 is not None:
+            facts["tunnel_address6"] = str(self._store.gateway_v6)
+        return facts
+
+    async def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        links = [tunnel.link for tunnel in self._tunnels.values() if tunnel.link is not None]
+        self.terminate_all("the lab gateway is closing")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT):
+                for link in links:
+                    await link.closed.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for tunnel in list(self._tunnels.values()):
+            self._forget(tunnel)
+
+    def terminate_all(self, reason: str) -> None:
+        """Tell every client that its session is over."""
+        for tunnel in self._tunnels.values():
+            if tunnel.link is not None:
+                tunnel.link.farewell(reason)
+
+    def drop_all(self) -> None:
+        """Drop every link without a word; the cookies stay good."""
+        for tunnel in self._tunnels.values():
+            if tunnel.link is not None:
+                tunnel.link.end(Hangup("dropped on request", forget=False))
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- connections -----------------------------------------------------------------------------------------
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            sock, address = await loop.sock_accept(listener)
+            if len(self._tasks) >= MAX_CONNECTIONS:
+                self._log(f"{address[0]}: refused, {MAX_CONNECTIONS} connections are open")
+                sock.close()
+                continue
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._spawn(self._connection(sock, f"{address[0]} port {address[1]}"))
+
+    async def _connection(self, sock: socket.socket, peer: str) -> None:
+        try:
+            stream = await self._tls.server(sock)
+        except TransportError as exc:
+            self._log(f"{peer}: {exc}")
+            sock.close()
+            return
+        try:
+            await self._converse(stream, peer)
+        except (TransportError, LabError) as exc:
+            self._log(f"{peer}: {exc}")
+        finally:
+            with contextlib.suppress(TransportError):
+                await stream.close()
+
+    async def _converse(self, stream: TlsStream, peer: str) -> None:
+        server = HttpServer(stream, stream.peer_certificate)
+        try:
+            while (request := await server.next_request()) is not None:
+                answer = self._site.respond(request, time.monotonic())
+                if isinstance(answer, OpenTunnel):
+                    self._log(f"{peer}: {request.method}: tunnel for {answer.session!r}")
+                    await self._open(server, stream, answer)
+                    return
+                self._log(f"{peer}: {request.method} {request.target}: {answer.status} {answer.reason}")
+                if not await server.answer(answer):
+                    return
+        except Refused as refused:
+            self._log(f"{peer}: {refused.page.status} {refused.page.reason}")
+            await server.answer(refused.page)
+
+    # --- tunnels ---------------------------------------------------------------------------------------------
+
+    async def _open(self, server: HttpServer, stream: TlsStream, opened: OpenTunnel) -> None:
+        session = opened.session
+        tunnel = self._tunnels.setdefault(session.cookie, _Tunnel(session))
+        async with tunnel.opening:
+            if tunnel.link is not None:
+                tunnel.link.end(Hangup("taken over by a new connection", forget=False))
+                await tunnel.link.closed.wait()
+            if session not in tuple(self._store):
+                raise LabError(f"{session!r} ended while its new connection waited")
+            if tunnel.tun is None:
+                tunnel.tun = await self._device(session, opened.mtu)
+            first = await server.switch(opened.reason, opened.headers)
+            session.connected += 1
+            link = tunnel.link = Link(tunnel.tun, stream, opened, self._log)
+        hangup = await link.run(first)
+        if tunnel.link is link:
+            tunnel.link = None
+        self._log(f"{session!r}: {hangup.reason}; cookie {'dead' if hangup.forget else 'kept'}")
+        if hangup.forget:
+            self._forget(tunnel)
+
+    async def _device(self, session: LabSession, mtu: int) -> Tun:
+        tun = Tun.open("lab%d")
+        own = [self._store.gateway_v4, self._store.gateway_v6]
+        peer = [session.v4.ip, session.v6.ip if session.v6 is not None else None]
+        try:
+            await asyncio.to_thread(
+                configure,
+                tun.name,
+                mtu,
+                tuple(ip_address(str(address)) for address in own if address is not None),
+                tuple(str(address) for address in peer if address is not None),
+            )
+        except BaseException:
+            tun.close()
+            raise
+        return tun
+
+    def _forget(self, tunnel: _Tunnel) -> None:
+        """End a session: its cookie is dead, its device gone."""
+        self._store.drop(tunnel.session)
+        self._tunnels.pop(tunnel.session.cookie, None)
+        if tunnel.tun is not None:
+            tunnel.tun.close()
+            tunnel.tun = None
+
+    async def _sweep(self) -> None:
+        """Forget sessions that expired while nobody was connected; a link ends its own in time."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            for session in self._store.expired(time.monotonic()):
+                tunnel = self._tunnels.get(session.cookie, _Tunnel(session))
+                if tunnel.link is None:
+                    self._forget(tunnel)

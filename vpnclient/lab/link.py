@@ -1,0 +1,121 @@
+"""One tunnel link of a lab gateway: a pump between a session's TUN device and a TLS stream, until either side ends it.
+
+The pump's events and the clock go to the protocol's controller; its actions come back and are carried out here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+
+from protocols.base import Control, Rekey, Send, Traffic, Warn
+from protocols.errors import ProtocolError
+from transports.pump import Pump, PumpEventKind
+from transports.tls import TlsStream
+from transports.tun import Tun
+from vpnclient.lab.site import Hangup, OpenTunnel, ServerAction
+
+LEAST_WAIT = 0.02  # seconds between two looks at the clock, whatever a controller says
+LINGER = 0.5  # seconds to hand the last frames to the kernel
+
+_ENDINGS = {
+    PumpEventKind.LINK_EOF: "the client closed the link",
+    PumpEventKind.LINK_ERROR: "the link failed",
+    PumpEventKind.STREAM_BROKEN: "the stream is broken",
+    PumpEventKind.DEVICE_GONE: "the device is gone",
+    PumpEventKind.STOPPED: "stopped",
+}
+
+
+class Link:
+    """Runs in the event loop's thread; the packets move in the pump's."""
+
+    def __init__(self, tun: Tun, stream: TlsStream, opened: OpenTunnel, log: Callable[[str], None]) -> None:
+        self._tun, self._stream, self._opened, self._log = tun, stream, opened, log
+        self._controller = opened.controller
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.Future[Hangup] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._pump: Pump | None = None
+        self.closed = asyncio.Event()
+
+    async def run(self, first: bytes) -> Hangup:
+        """Move packets until the end; `first`: framing that came with the request.  The stream stays open."""
+        try:
+            self._stream.detach()
+            pump = Pump(self._tun, self._stream, self._opened.framing, mtu=self._opened.mtu, first=first)
+            self._pump = pump
+            return await self._carry(pump)
+        finally:
+            self._pump = None
+            self.closed.set()
+
+    async def _carry(self, pump: Pump) -> Hangup:
+        try:
+            pump.start()
+            self._loop.add_reader(pump.fileno(), self._on_ready)
+            self._schedule()
+            return await self._ending
+        finally:
+            self._loop.remove_reader(pump.fileno())
+            if self._timer is not None:
+                self._timer.cancel()
+            await asyncio.to_thread(pump.stop, LINGER)
+            stats = pump.stats()
+            self._log(f"{self._opened.session!r}: link closed, {stats.rx_packets} packets in, {stats.tx_packets} out")
+            self._stream.reattach()
+
+    def end(self, hangup: Hangup) -> None:
+        """From outside: drop the link.  The client is not told."""
+        if not self._ending.done():
+            self._ending.set_result(hangup)
+
+    def farewell(self, reason: str) -> None:
+        """From outside: tell the client that the session is over, then drop the link."""
+        self._act(self._controller.farewell(reason))
+
+    def _on_ready(self) -> None:
+        assert self._pump is not None  # the reader is added after the pump
+        now = time.monotonic()
+        for kind, payload in self._pump.controls():
+            try:
+                self._act(self._controller.on_control(Control(kind, payload), now))
+            except ProtocolError as exc:
+                self.end(Hangup(str(exc), forget=False))
+        for event in self._pump.events():
+            ending = _ENDINGS.get(event.kind)
+            if ending is None:
+                self._log(f"{event.kind.name.lower().replace('_', ' ')} {event.text}".rstrip())
+            else:
+                self.end(Hangup(f"{ending} {event.text}".rstrip(), forget=False))
+        self._schedule()
+
+    def _on_time(self) -> None:
+        assert self._pump is not None  # as above
+        stats = self._pump.stats()
+        self._act(self._controller.on_time(Traffic(stats.last_rx, stats.last_tx), time.monotonic()))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._controller.deadline()
+        if deadline < math.inf and not self._ending.done():
+            self._timer = self._loop.call_at(max(deadline, self._loop.time() + LEAST_WAIT), self._on_time)
+
+    def _act(self, actions: list[ServerAction]) -> None:
+        for action in actions:
+            match action:
+                case Send(frame):
+                    if self._pump is not None and not self._pump.send_control(frame.kind, frame.payload):
+                        self._log(f"control frame {frame.kind} dropped: the queue is full")
+                case Rekey():
+                    if self._pump is not None:
+                        self._pump.rekey()
+                case Warn(text):
+                    self._log(text)
+                case Hangup():
+                    self.end(action)

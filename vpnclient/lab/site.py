@@ -1,0 +1,92 @@
+"""The seam between a lab gateway's shell (sockets, TUN, pump) and a protocol's pages and frames.
+
+    shell: Request -> Site.respond -> Page         answered, the connection goes on
+                                   -> OpenTunnel   answered, then the connection becomes a tunnel
+    tunnel: frames and time -> ServerController -> Send, Rekey, Hangup, Note
+
+Nothing here does I/O: a protocol's side of the lab is tested with requests in and answers out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocols.base import Control, Rekey, Send, Traffic, Warn
+from vpnclient.lab.store import LabSession
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request.  certificate: DER of the client certificate of its TLS connection, or empty."""
+
+    method: str
+    target: str
+    headers: Headers = ()
+    body: bytes = b""
+    certificate: bytes = b""
+
+    def header(self, name: str) -> str:
+        """The first value of a header, any case of its name; empty: not there."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), "")
+
+    def cookies(self) -> Mapping[str, str]:
+        pairs = (part.strip().partition("=") for part in self.header("cookie").split(";"))
+        return {name: value for name, _, value in pairs if name}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    status: int
+    reason: str
+    headers: Headers = ()
+    body: bytes = b""
+    close: bool = False  # end the connection afterwards
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """End the link.  forget: the session ends too and its cookie is dead; else the client may come back."""
+
+    reason: str
+    forget: bool
+
+
+ServerAction = Send | Rekey | Hangup | Warn
+
+
+class ServerController(Protocol):
+    """The gateway's side of a tunnel's life; like protocols.base.Controller, times are monotonic seconds."""
+
+    def on_control(self, frame: Control, now: float) -> list[ServerAction]: ...
+
+    def on_time(self, traffic: Traffic, now: float) -> list[ServerAction]: ...
+
+    def deadline(self) -> float: ...
+
+    def farewell(self, reason: str) -> list[ServerAction]:
+        """The frames that tell the client the session is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTunnel:
+    """Answer with this head, then speak `framing` on the connection."""
+
+    session: LabSession
+    reason: str
+    headers: Headers
+    framing: str
+    mtu: int
+    controller: ServerController
+
+
+class Site(Protocol):
+    """What a protocol says in answer to HTTP requests."""
+
+    name: str
+
+    def respond(self, request: Request, now: float) -> Page | OpenTunnel: ...

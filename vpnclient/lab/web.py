@@ -1,0 +1,108 @@
+"""HTTP/1.1 from the server's side, on any byte stream: one request at a time, every size capped.
+
+h11 parses; what breaks HTTP or a cap is answered with 4xx and ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+import h11
+
+from vpnclient.lab.site import Headers, Page, Request
+
+MAX_HEAD = 64 * 1024  # bytes of request line and headers
+MAX_BODY = 256 * 1024  # bytes; what ocserv takes (anyconnect.md section 10)
+MAX_REQUESTS = 64  # per connection
+IDLE_TIMEOUT = 60.0  # seconds for a whole request to arrive
+SERVER = ("Server", "vpnclient-lab")
+
+
+class ByteStream(Protocol):
+    """What is needed of a TLS stream."""
+
+    async def read(self, limit: int = 65536) -> bytes: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Exception):
+    """A request that is answered with an error and ends the connection."""
+
+    page: Page
+
+
+class HttpServer:
+    """The server's side of one connection."""
+
+    def __init__(self, stream: ByteStream, certificate: bytes = b"") -> None:
+        self._stream, self._certificate = stream, certificate
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._served = 0
+
+    async def next_request(self) -> Request | None:
+        """The next request; None: the client has gone, or has had enough.  Raises Refused."""
+        if self._served >= MAX_REQUESTS:
+            return None
+        if self._served:
+            if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+                return None
+            self._http.start_next_cycle()
+        self._served += 1
+        try:
+            async with asyncio.timeout(IDLE_TIMEOUT):
+                return await self._read_request()
+        except TimeoutError:
+            return None
+        except h11.RemoteProtocolError as exc:
+            status = exc.error_status_hint
+            raise Refused(Page(status, "Bad Request", (("X-Reason", str(exc)),), close=True)) from exc
+
+    async def _read_request(self) -> Request | None:
+        head = await self._next_event()
+        if not isinstance(head, h11.Request):
+            return None  # the connection was closed between requests
+        body = bytearray()
+        while not isinstance(event := await self._next_event(), h11.EndOfMessage | h11.ConnectionClosed | None):
+            if isinstance(event, h11.Data):
+                body += event.data
+            if len(body) > MAX_BODY:
+                raise Refused(Page(413, "Payload Too Large", close=True))
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
+        return Request(
+            head.method.decode("ascii"), head.target.decode("latin-1"), headers, bytes(body), self._certificate
+        )
+
+    async def _next_event(self) -> h11.Event | None:
+        """None: paused, a CONNECT waits for its answer."""
+        while True:
+            event = self._http.next_event()
+            if event is h11.PAUSED:
+                return None
+            if isinstance(event, h11.Event):
+                return event
+            if self._http.they_are_waiting_for_100_continue:
+                await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+            self._http.receive_data(await self._stream.read())
+
+    async def answer(self, page: Page) -> bool:
+        """Send a page; False: the connection is to be closed."""
+        ends = [("Connection", "close")] if page.close else []
+        headers = [SERVER, *page.headers, *ends, ("Content-Length", str(len(page.body)))]
+        response = h11.Response(status_code=page.status, reason=page.reason, headers=headers)
+        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            events: list[h11.Event] = [response, h11.Data(data=page.body), h11.EndOfMessage()]
+            await self._send(*events)
+        return not page.close
+
+    async def switch(self, reason: str, headers: Headers) -> bytes:
+        """Answer a CONNECT with 200; the bytes that the client sent after it."""
+        await self._send(h11.Response(status_code=200, reason=reason, headers=[SERVER, *headers]))
+        rest, _ = self._http.trailing_data
+        return bytes(rest)
+
+    async def _send(self, *events: h11.Event) -> None:
+        await self._stream.write(b"".join(self._http.send(event) or b"" for event in events))
