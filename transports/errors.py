@@ -3,9 +3,13 @@
     TransportError
         Unreachable            no address, refused, timed out, no route
         ConnectionLost         it worked, then it ended without being asked to
+            Truncated          the peer ended TCP without TLS's close_notify
+            TimedOut           connected, but no (whole) answer within the deadline
         TlsError               the handshake or a record failed
             NotTrusted         the certificate failed verification or no pin matched
             ClientCertificateWanted   the peer ended the handshake for want of a client certificate
+        PinInvalid             a configured pin cannot be read (also a ValueError)
+        IdentityError          a client certificate or its key cannot be used
         HttpError              the answer breaks HTTP or one of our caps
         ProxyError             the proxy refused or broke its protocol
             ProxyAuthFailed
@@ -30,6 +34,18 @@ class Unreachable(TransportError):
 
 class ConnectionLost(TransportError):
     """An established connection ended without being asked to."""
+
+
+class TimedOut(ConnectionLost):
+    """The peer is connected but did not answer in time; `seconds` is the deadline that passed."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"{what}: no answer within {seconds:g} s")
+        self.seconds = seconds
+
+
+class Truncated(ConnectionLost):
+    """The peer ended TCP without TLS's close_notify; what was read before is whole records."""
 
 
 class TlsError(TransportError):
@@ -63,6 +79,25 @@ class NotTrusted(TlsError):
 
 class ClientCertificateWanted(TlsError):
     """The peer ended the handshake because it wants a (different) client certificate."""
+
+
+class PinInvalid(TransportError, ValueError):
+    """A configured pin cannot be read; known before any network use."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"pin-invalid: {text}")
+
+
+class IdentityError(TransportError):
+    """A client certificate or its key cannot be used.
+
+    `code`: client-cert-mismatch, client-cert-unreadable, client-cert-unsupported, tls-certificate-invalid or
+    key-password.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
 
 
 class HttpError(TransportError):

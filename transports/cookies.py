@@ -1,0 +1,67 @@
+"""Cookies as VPN gateways use them: one flat list of name=value for the current host.
+
+No paths, domains or expiry: an empty value deletes, what comes later wins (anyconnect.md section 1 and Q32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from transports.errors import HttpError
+
+MAX_COOKIES = 200
+MAX_COOKIE_BYTES = 65536  # of all names and values together, UTF-8
+
+_FORBIDDEN = frozenset("\r\n\0;")
+
+
+class Cookies:
+    """The store.  Its repr shows names only."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def get(self, name: str) -> str | None:
+        return self._values.get(name)
+
+    def set(self, name: str, value: str) -> None:
+        """Set a cookie; an empty value deletes it.  Raises HttpError on bad characters or past the caps."""
+        if not name or "=" in name or _FORBIDDEN & set(name):
+            raise HttpError(f"cookie name {name!r} is not allowed")
+        if _FORBIDDEN & set(value):
+            raise HttpError(f"the value of cookie {name!r} holds a line end, NUL or ';'")
+        if not value:
+            self._values.pop(name, None)
+            return
+        if name not in self._values and len(self._values) >= MAX_COOKIES:
+            raise HttpError(f"more than {MAX_COOKIES} cookies")
+        self._values[name] = value
+        if sum(_size(key) + _size(text) for key, text in self._values.items()) > MAX_COOKIE_BYTES:
+            del self._values[name]
+            raise HttpError(f"cookies exceed {MAX_COOKIE_BYTES} bytes")
+
+    def clear(self) -> None:
+        self._values.clear()
+
+    def header(self) -> str:
+        """What the Cookie header says: `a=b; c=d`; empty: send none."""
+        return "; ".join(f"{name}={value}" for name, value in self._values.items())
+
+    def take(self, set_cookie: Iterable[str], where: str) -> None:
+        """Apply the Set-Cookie values of one answer, in order.  Raises HttpError on one without `=`."""
+        for text in set_cookie:
+            pair = text.partition(";")[0]
+            name, equals, value = pair.partition("=")
+            if not equals:
+                raise HttpError(f"{where}: got a Set-Cookie without '=', want name=value")
+            self.set(name.strip(), value.strip())
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Cookies({', '.join(self._values)})"
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
