@@ -1,0 +1,275 @@
+/*
+ * pump.c: a pump as other threads see it: its life, its mailbox, its statistics.  The thread is in pump_loop.c.
+ *
+ * A lock guards the mailbox alone.  Statistics are the thread's own and are published once a turn, word by word, relaxed:
+ * a reader sees each count whole, though not all of the same instant.
+ */
+#include "pump.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	QUEUE_BYTES = 262144,	/* of control frames, each way */
+	MIN_MTU = 68		/* bytes; the least IPv4 allows */
+};
+
+uint64_t ve_pump_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* A full counter is readable just as well, so a failed write loses nothing. */
+static void ring(int fd)
+{
+	uint64_t one = 1;
+	ssize_t rc = write(fd, &one, sizeof(one));
+
+	(void)rc;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------- */
+
+static int open_parts(struct ve_pump *pump, const char *framing, size_t mtu, char *err, size_t err_size)
+{
+	pump->codec = ve_codec_new(framing, err, err_size);
+	if (!pump->codec)
+		return VE_ERROR;
+	if (mtu < MIN_MTU || mtu > ve_codec_max_payload(pump->codec)) {
+		snprintf(err, err_size, "mtu: got %zu, want %d..%zu", mtu, MIN_MTU, ve_codec_max_payload(pump->codec));
+		return VE_ERROR;
+	}
+	pump->sink = ve_sink_tun(pump->tun_fd, mtu, err, err_size);
+	if (!pump->sink)
+		return VE_ERROR;
+	pump->up = ve_queue_new(VE_PUMP_QUEUE, QUEUE_BYTES);
+	pump->down = ve_queue_new(VE_PUMP_QUEUE, QUEUE_BYTES);
+	pump->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	pump->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (!pump->up || !pump->down || pump->wake_fd < 0 || pump->event_fd < 0) {
+		snprintf(err, err_size, "pump: out of memory or descriptors");
+		return VE_ERROR;
+	}
+	return VE_OK;
+}
+
+struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing, size_t mtu,
+			    const uint8_t *first, size_t first_length, char *err, size_t err_size)
+{
+	struct ve_pump *pump = calloc(1, sizeof(*pump));
+
+	if (!pump) {
+		snprintf(err, err_size, "pump: out of memory");
+		return NULL;
+	}
+	pthread_mutex_init(&pump->lock, NULL);
+	pump->tun_fd = tun_fd;
+	pump->tls = tls;
+	pump->wake_fd = pump->event_fd = -1;
+	pump->mtu = mtu;
+	pump->link_writable = 1;
+	if (first_length) {
+		pump->first = malloc(first_length);
+		if (pump->first)
+			memcpy(pump->first, first, first_length);
+		else
+			snprintf(err, err_size, "pump: out of memory");
+	}
+	pump->first_length = first_length;
+	if ((first_length && !pump->first) || open_parts(pump, framing, mtu, err, err_size) != VE_OK) {
+		ve_pump_free(pump);
+		return NULL;
+	}
+	return pump;
+}
+
+/* Signals are for the program's other threads. */
+int ve_pump_start(struct ve_pump *pump)
+{
+	sigset_t all, before;
+	int rc;
+
+	if (pump->running)
+		return VE_ERROR;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&pump->thread, NULL, ve_pump_thread, pump);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pump->running = rc == 0;
+	return rc == 0 ? VE_OK : VE_ERROR;
+}
+
+void ve_pump_stop(struct ve_pump *pump, int linger_ms)
+{
+	if (!pump->running)
+		return;
+	pump->stop_at = ve_pump_clock() + (uint64_t)(linger_ms > 0 ? linger_ms : 0) * 1000000u;
+	ring(pump->wake_fd);
+	pthread_join(pump->thread, NULL);
+	pump->running = 0;
+}
+
+void ve_pump_free(struct ve_pump *pump)
+{
+	if (!pump)
+		return;
+	ve_pump_stop(pump, 0);
+	ve_queue_free(pump->up);
+	ve_queue_free(pump->down);
+	ve_sink_free(pump->sink);
+	ve_codec_free(pump->codec);
+	if (pump->wake_fd >= 0)
+		close(pump->wake_fd);
+	if (pump->event_fd >= 0)
+		close(pump->event_fd);
+	pthread_mutex_destroy(&pump->lock);
+	free(pump->first);
+	free(pump);
+}
+
+/* ---- the mailbox ---------------------------------------------------------------------------------------------- */
+
+int ve_pump_event_fd(const struct ve_pump *pump)
+{
+	return pump->event_fd;
+}
+
+/* With the lock held: event_fd is readable exactly while something waits. */
+static void signal_owner(struct ve_pump *pump)
+{
+	int waiting = pump->event_count || ve_queue_count(pump->up);
+	uint64_t count;
+
+	if (waiting && !pump->signalled)
+		ring(pump->event_fd);
+	if (!waiting && pump->signalled && read(pump->event_fd, &count, sizeof(count)) < 0)
+		return;
+	pump->signalled = waiting;
+}
+
+void ve_pump_post_event(struct ve_pump *pump, int event, const char *text)
+{
+	struct ve_pump_event *slot;
+
+	pthread_mutex_lock(&pump->lock);
+	if (pump->event_count == VE_PUMP_EVENTS) {
+		pump->event_head = (pump->event_head + 1) % VE_PUMP_EVENTS;
+		pump->event_count--;
+	}
+	slot = &pump->events[(pump->event_head + pump->event_count++) % VE_PUMP_EVENTS];
+	slot->event = event;
+	snprintf(slot->text, sizeof(slot->text), "%s", text);
+	signal_owner(pump);
+	pthread_mutex_unlock(&pump->lock);
+}
+
+/* What the codec decoded goes up. */
+void ve_pump_post_controls(struct ve_pump *pump)
+{
+	struct ve_control *control = &pump->control;
+
+	pthread_mutex_lock(&pump->lock);
+	while (ve_codec_next_control(pump->codec, control) == VE_OK) {
+		pump->stats.rx_controls++;
+		if (ve_queue_push(pump->up, control->kind, control->payload, control->length) != VE_OK)
+			pump->stats.dropped_controls_up++;
+	}
+	signal_owner(pump);
+	pthread_mutex_unlock(&pump->lock);
+}
+
+int ve_pump_next_control(struct ve_pump *pump, struct ve_control *out)
+{
+	int rc;
+
+	pthread_mutex_lock(&pump->lock);
+	rc = ve_queue_peek(pump->up, out);
+	ve_queue_pop(pump->up);
+	signal_owner(pump);
+	pthread_mutex_unlock(&pump->lock);
+	return rc;
+}
+
+int ve_pump_next_event(struct ve_pump *pump, int *event, char *text, size_t text_size)
+{
+	int rc = VE_EMPTY;
+
+	pthread_mutex_lock(&pump->lock);
+	if (pump->event_count) {
+		const struct ve_pump_event *slot = &pump->events[pump->event_head];
+
+		*event = slot->event;
+		snprintf(text, text_size, "%s", slot->text);
+		pump->event_head = (pump->event_head + 1) % VE_PUMP_EVENTS;
+		pump->event_count--;
+		rc = VE_OK;
+	}
+	signal_owner(pump);
+	pthread_mutex_unlock(&pump->lock);
+	return rc;
+}
+
+int ve_pump_send_control(struct ve_pump *pump, uint32_t kind, const uint8_t *payload, size_t length)
+{
+	int rc;
+
+	if (length > ve_codec_max_payload(pump->codec))
+		return VE_ERROR;
+	pthread_mutex_lock(&pump->lock);
+	rc = ve_queue_push(pump->down, kind, payload, length);
+	pthread_mutex_unlock(&pump->lock);
+	if (rc == VE_OK)
+		ring(pump->wake_fd);
+	return rc;
+}
+
+/* ---- wishes and statistics ------------------------------------------------------------------------------------ */
+
+int ve_pump_set_mtu(struct ve_pump *pump, size_t mtu)
+{
+	if (mtu < MIN_MTU || mtu > ve_codec_max_payload(pump->codec))
+		return VE_ERROR;
+	pump->mtu = mtu;
+	ring(pump->wake_fd);
+	return VE_OK;
+}
+
+int ve_pump_rekey(struct ve_pump *pump)
+{
+	pump->rekey_wanted = 1;
+	ring(pump->wake_fd);
+	return VE_OK;
+}
+
+void ve_pump_stats(struct ve_pump *pump, struct ve_pump_stats *out)
+{
+	uint64_t words[VE_PUMP_STATS];
+	size_t i;
+
+	for (i = 0; i < VE_PUMP_STATS; i++)
+		words[i] = atomic_load_explicit(&pump->published[i], memory_order_relaxed);
+	memcpy(out, words, sizeof(*out));
+}
+
+int ve_pump_counter(struct ve_pump *pump, size_t index, const char **name, uint64_t *value)
+{
+	const char *const *names = pump->codec->ops->counters;
+	size_t i;
+
+	for (i = 0; names[i]; i++) {
+		if (i == index) {
+			*name = names[i];
+			*value = atomic_load_explicit(&pump->counters[i], memory_order_relaxed);
+			return VE_OK;
+		}
+	}
+	return VE_EMPTY;
+}

@@ -1,0 +1,174 @@
+"""The engine's pump: joins a TUN device and a TLS stream in a thread of its own, without the interpreter's lock.
+
+Python sees control frames, events and statistics, never a packet.  One owner drives a Pump; it may live on asyncio's
+thread: `fileno` is readable while control frames or events wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
+from transports.errors import EngineError
+from transports.sink import SinkStats
+
+if TYPE_CHECKING:
+    from transports.tls import TlsStream
+
+EVENT_TEXT = 256  # bytes
+NANOSECONDS = 1e9
+
+
+class Device(Protocol):
+    """What the pump needs of a device: Tun, or a socket in its place."""
+
+    def fileno(self) -> int: ...
+
+
+class PumpEventKind(IntEnum):
+    """Why a pump stopped by itself, or what it tells besides control frames; VE_EVENT_* of engine.h."""
+
+    LINK_EOF = 1
+    LINK_ERROR = 2
+    STREAM_BROKEN = 3
+    DEVICE_GONE = 4
+    REKEYED = 5
+    REKEY_FAILED = 6
+    STOPPED = 7
+
+    @property
+    def fatal(self) -> bool:
+        """No packet moves any more."""
+        return self not in (PumpEventKind.REKEYED, PumpEventKind.REKEY_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class PumpEvent:
+    kind: PumpEventKind
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PumpStats:
+    """Totals since the start, in packets and bytes of inner IP.  Times: monotonic seconds of the last link traffic."""
+
+    rx_packets: int
+    rx_bytes: int
+    tx_packets: int
+    tx_bytes: int
+    rx_controls: int
+    tx_controls: int
+    last_rx: float
+    last_tx: float
+    device_reads: int
+    device_read_errors: int
+    link_reads: int
+    link_writes: int
+    wakeups: int
+    dropped_tx_oversize: int
+    dropped_tx_not_ip: int
+    dropped_controls_up: int
+    sink: SinkStats
+
+    @property
+    def dropped(self) -> int:
+        """Packets lost here, both ways."""
+        sink = self.sink
+        lost = sink.dropped_full + sink.refused + sink.not_ip + sink.oversize
+        return lost + self.dropped_tx_oversize + self.dropped_tx_not_ip
+
+
+class Pump:
+    """One device, one link.  The stream must be detached from asyncio; it is the caller's again after `stop`."""
+
+    def __init__(self, tun: Device, stream: TlsStream, framing: str, *, mtu: int, first: bytes = b"") -> None:
+        """framing: a name the engine knows.  mtu: largest packet taken from the device, bytes.
+
+        first: bytes of framing that were read with the HTTP answer.  Raises EngineError.
+        """
+        error = errbuf()
+        native = lib.ve_pump_new(
+            tun.fileno(), stream.native, framing.encode(), mtu, first, len(first), error, ERROR_SIZE
+        )
+        if not native:
+            raise EngineError(text(error))
+        self._kept = (tun, stream)  # borrowed by the thread: they must outlive it
+        self._native = ffi.gc(native, lib.ve_pump_free)
+        self._control = ffi.new("struct ve_control *")
+
+    def start(self) -> None:
+        if lib.ve_pump_start(self._native) != lib.VE_OK:
+            raise EngineError("the pump's thread cannot be started, or runs already")
+
+    def fileno(self) -> int:
+        """Readable while control frames or events wait."""
+        return int(lib.ve_pump_event_fd(self._native))
+
+    def controls(self) -> list[tuple[int, bytes]]:
+        """The control frames that came, (kind, payload).  Take them before `events`: a goodbye precedes the end."""
+        frames: list[tuple[int, bytes]] = []
+        while lib.ve_pump_next_control(self._native, self._control) == lib.VE_OK:
+            payload = bytes(ffi.buffer(self._control.payload, self._control.length))
+            frames.append((int(self._control.kind), payload))
+        return frames
+
+    def events(self) -> list[PumpEvent]:
+        events: list[PumpEvent] = []
+        kind, what = ffi.new("int *"), ffi.new("char[]", EVENT_TEXT)
+        while lib.ve_pump_next_event(self._native, kind, what, EVENT_TEXT) == lib.VE_OK:
+            events.append(PumpEvent(PumpEventKind(kind[0]), text(what)))
+        return events
+
+    def send_control(self, kind: int, payload: bytes = b"") -> bool:
+        """Queue a frame for the link, ahead of packets.  False: the queue is full, or the payload too large."""
+        return bool(lib.ve_pump_send_control(self._native, kind, payload, len(payload)) == lib.VE_OK)
+
+    def set_mtu(self, mtu: int) -> None:
+        """The largest packet taken from the device from now on, bytes.  Raises EngineError."""
+        if lib.ve_pump_set_mtu(self._native, mtu) != lib.VE_OK:
+            raise EngineError(f"the pump cannot use an mtu of {mtu} bytes")
+
+    def rekey(self) -> None:
+        """Ask for new keys on the link; REKEYED or REKEY_FAILED tells the outcome."""
+        lib.ve_pump_rekey(self._native)
+
+    def stats(self) -> PumpStats:
+        out = ffi.new("struct ve_pump_stats *")
+        lib.ve_pump_stats(self._native, out)
+        return _stats(out)
+
+    def counters(self) -> dict[str, int]:
+        """The framing's counters by name."""
+        name, value = ffi.new("const char **"), ffi.new("uint64_t *")
+        counters: dict[str, int] = {}
+        while lib.ve_pump_counter(self._native, len(counters), name, value) == lib.VE_OK:
+            counters[text(name[0])] = int(value[0])
+        return counters
+
+    def stop(self, linger: float = 0.2) -> None:
+        """End the thread, waiting at most `linger` seconds for queued control frames to leave.  May be repeated."""
+        lib.ve_pump_stop(self._native, round(linger * 1000))
+
+
+def _stats(s: CData) -> PumpStats:
+    return PumpStats(
+        rx_packets=int(s.rx_packets),
+        rx_bytes=int(s.rx_bytes),
+        tx_packets=int(s.tx_packets),
+        tx_bytes=int(s.tx_bytes),
+        rx_controls=int(s.rx_controls),
+        tx_controls=int(s.tx_controls),
+        last_rx=s.last_rx_ns / NANOSECONDS,
+        last_tx=s.last_tx_ns / NANOSECONDS,
+        device_reads=int(s.device_reads),
+        device_read_errors=int(s.device_read_errors),
+        link_reads=int(s.link_reads),
+        link_writes=int(s.link_writes),
+        wakeups=int(s.wakeups),
+        dropped_tx_oversize=int(s.dropped_tx_oversize),
+        dropped_tx_not_ip=int(s.dropped_tx_not_ip),
+        dropped_controls_up=int(s.dropped_controls_up),
+        sink=SinkStats.from_struct(s.sink),
+    )
