@@ -73,7 +73,9 @@ class _Reader:
             check(item.name, value)
             self.values[item.name] = value
         except ValueError as exc:
-            self._wrong(node, key, str(exc))
+            text = str(exc).removeprefix("--resolve ").removeprefix("--form-entry ")
+            found = f"found {node.value[:60]!r}, " if text.startswith("wanted") and isinstance(node, ScalarNode) else ""
+            self._wrong(node, key, found + text)
 
     def _value(self, item: Item, node: Node) -> Value:
         match item.kind:

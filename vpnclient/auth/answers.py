@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from protocols.base import Choice, Field, Form, Secret
 from vpnclient.settings import FormEntry, Settings
 
-
 USER_PREFIXES = ("user", "uname")  # the latter is Array's
 
 
@@ -42,6 +41,8 @@ class Answers:
         self._user, self._password = user, password
         self._entries = {(entry.form, entry.field): entry.value for entry in entries}  # the latest wins
         self._sent: set[tuple[str, str]] = set()  # (form, field) of secrets that were used
+        self._seen: dict[tuple[str, tuple[str, ...]], int] = {}  # form and its fields -> progress when shown
+        self._progress = 0  # secrets used up and questions asked so far
 
     @classmethod
     def of(cls, settings: Settings) -> Answers:
@@ -52,25 +53,28 @@ class Answers:
             entries=settings.form_entries,
         )
 
+    def asked(self) -> None:
+        """A person was asked something: stored plain answers may be tried again."""
+        self._progress += 1
+
     def plan(self, form: Form) -> Plan:
         """The answers for this form; using them up is part of it."""
-        again = (form.form_id, "") in self._sent
-        self._sent.add((form.form_id, ""))
+        key = (form.form_id, tuple(field.name for field in form.fields))
+        stuck = self._seen.get(key) == self._progress  # the same form, and nothing new was said since
         secrets = {field.name: text for field in form.fields if (text := self._secret(form, field)) is not None}
         plain = {field.name: text for field in form.fields if (text := self._plain(form, field)) is not None}
-        asked = [field for field in form.fields if field.kind == "password" and field.name not in secrets]
-        if again and not asked and not secrets:
-            plain = {name: text for name, text in plain.items() if self._is_hidden(form, name)}
-        shown = frozenset(
-            field.name
-            for field in form.fields
-            if field.kind == "hidden" and self._entries.get((form.form_id, field.name), _NONE) is None
-        )
+        self._progress += bool(secrets)
+        self._seen[key] = self._progress
+        to_ask = any(field.kind == "password" and field.name not in secrets for field in form.fields)
+        if stuck and not to_ask and not secrets:
+            plain = {field.name: plain[field.name] for field in form.fields if _overridden(field, plain)}
+        shown = frozenset(field.name for field in form.fields if self._wants_shown(form, field))
         return Plan({**plain, **secrets}, shown)
 
-    def entry(self, form_id: str, field: str) -> Secret | None:
+    def entry(self, form_id: str, field: str) -> str | None:
         """A form entry with a value; None: there is none."""
-        return self._entries.get((form_id, field))
+        value = self._entries.get((form_id, field))
+        return None if value is None else value.reveal()
 
     def passphrase(self, form_id: str) -> str | None:
         """A form entry for a local secret (a key's passphrase), whatever its field is called; used once."""
@@ -106,9 +110,10 @@ class Answers:
         found = pick(field.choices, entry.reveal())
         return found[0].value if len(found) == 1 else None
 
-    @staticmethod
-    def _is_hidden(form: Form, name: str) -> bool:
-        return any(field.name == name and field.kind == "hidden" for field in form.fields)
+    def _wants_shown(self, form: Form, field: Field) -> bool:
+        key = (form.form_id, field.name)
+        return field.kind == "hidden" and key in self._entries and self._entries[key] is None
 
 
-_NONE = Secret("")
+def _overridden(field: Field, answers: dict[str, str]) -> bool:
+    return field.kind == "hidden" and field.name in answers

@@ -1,0 +1,65 @@
+"""Plain lines, for pipes, log files and services."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
+
+from vpnclient.events import Event, State, StateChanged, Statistics
+from vpnclient.view.text import Level, Line, lines, statistics
+
+STAMP = "[%Y-%m-%d %H:%M:%S] "  # --timestamp, local time (cli-parity 2.12)
+
+
+class PlainView:
+    """A line an event, on `out`, up to a level.  now: Unix time in seconds, for the timestamps."""
+
+    def __init__(
+        self,
+        out: TextIO,
+        level: int = Level.INFO,
+        *,
+        timestamps: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._out, self._level, self._timestamps, self._now = out, level, timestamps, now
+        self._totals: Statistics | None = None
+        self._asked = False
+
+    def __call__(self, event: Event) -> None:
+        for line in self._lines(event):
+            if line.level <= self._level:
+                self._write(line)
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def show_statistics(self) -> None:
+        self._asked = True
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _lines(self, event: Event) -> list[Line]:
+        """The lines of an event; the totals when asked for and at the end."""
+        if isinstance(event, Statistics):
+            self._totals = event
+            asked, self._asked = self._asked, False
+            return statistics(event) if asked else []
+        found = lines(event)
+        if isinstance(event, StateChanged) and event.state is State.CLOSED and self._totals is not None:
+            found += [Line(Level.INFO, line.text) for line in statistics(self._totals)]
+        return found
+
+    def _write(self, line: Line) -> None:
+        stamp = time.strftime(STAMP, time.localtime(self._now())) if self._timestamps else ""
+        self._print(stamp + line.text, line.style)
+
+    def _print(self, text: str, style: str) -> None:
+        try:
+            self._out.write(text + "\n")
+            self._out.flush()
+        except (OSError, ValueError):
+            self._level = -1  # nobody reads any more: say nothing from now on
