@@ -77,7 +77,9 @@ def authority(name: str = "vpnclient lab CA") -> Issued:
 def issue_client(ca: Issued, user: str) -> Issued:
     """A client certificate for a user, its CN."""
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(user, key, issuer=ca.certificate.subject).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    builder = _builder(user, key, issuer=ca.certificate.subject).add_extension(
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+    )
     return Issued(builder.sign(ca.key, hashes.SHA256()), key)
 
 
