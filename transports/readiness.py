@@ -1,0 +1,75 @@
+"""Waits until a descriptor can be read or written, on the running asyncio loop, with nothing left registered after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from transports.errors import ConnectionLost
+
+
+class Readiness:
+    """Several tasks may wait at once, in either direction.  The owner calls `close` before it closes the descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self._input = _Direction(fd, asyncio.AbstractEventLoop.add_reader, asyncio.AbstractEventLoop.remove_reader)
+        self._output = _Direction(fd, asyncio.AbstractEventLoop.add_writer, asyncio.AbstractEventLoop.remove_writer)
+
+    async def readable(self) -> None:
+        """Raises ConnectionLost if `close` is called meanwhile."""
+        await self._input.wait()
+
+    async def writable(self) -> None:
+        """Raises ConnectionLost if `close` is called meanwhile."""
+        await self._output.wait()
+
+    def close(self) -> None:
+        """Stop watching; who waits gets ConnectionLost.  Watching may begin anew later."""
+        self._input.close()
+        self._output.close()
+
+
+class _Direction:
+    def __init__(
+        self,
+        fd: int,
+        watch: Callable[[asyncio.AbstractEventLoop, int, Callable[[], None]], object],
+        unwatch: Callable[[asyncio.AbstractEventLoop, int], object],
+    ) -> None:
+        self._fd, self._watch, self._unwatch = fd, watch, unwatch
+        self._loop: asyncio.AbstractEventLoop | None = None  # where the descriptor is registered now
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    async def wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._watch(loop, self._fd, self._wake)
+            self._loop = loop
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+            if not self._waiters:
+                self._stop()
+
+    def close(self) -> None:
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(ConnectionLost("the connection was closed on this side"))
+        self._stop()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._stop()
+
+    def _stop(self) -> None:
+        """Only what is registered is removed: once closed, the number may be another descriptor's."""
+        loop, self._loop = self._loop, None
+        if loop is not None and not loop.is_closed():
+            self._unwatch(loop, self._fd)
