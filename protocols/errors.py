@@ -7,6 +7,7 @@
         SignInFailed           the gateway refused what the user gave
             UnknownGroup       the wanted group is not among the gateway's
             ClientCertificateRequired
+        NotSupported           the gateway demands what this version cannot do
         SignInCancelled        the user gave up at a prompt
         InputRequired          a field needs an answer and nobody can be asked
         CookieRejected         the session cookie is dead: sign in again
@@ -62,6 +63,14 @@ class UnknownGroup(SignInFailed):
 
 class ClientCertificateRequired(SignInFailed):
     """The gateway wants a client certificate and got none, or an unacceptable one."""
+
+
+class NotSupported(ProtocolError):
+    """The gateway demands what this version cannot do.  `code`: csd-required, sso-required, mca-unavailable, ..."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
 
 
 class SignInCancelled(ProtocolError):

@@ -1,0 +1,97 @@
+"""The CONNECT that turns a TLS connection into the CSTP channel (anyconnect.md sections 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from protocols.anyconnect import cookies, mtu, options
+from protocols.anyconnect.agent import host_name, user_agent
+from protocols.anyconnect.controller import CstpController
+from protocols.anyconnect.text import one_line
+from protocols.base import Ticket, Tunnel, TunnelOptions
+from protocols.errors import ConnectRefused, CookieRejected, GatewayUnavailable, ProtocolError
+from transports.http import open_stream
+from transports.http_url import Url
+from transports.pathmtu import path_mtu
+
+if TYPE_CHECKING:
+    from transports.dialer import Dialer
+    from transports.http import Response
+
+FRAMING = "cstp"
+PATH = "/CSCOSSLC/tunnel"
+COPYRIGHT = "Copyright (c) 2004 Cisco Systems, Inc."  # some ASAs refuse without it (Q3)
+
+
+async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now: float) -> Tunnel:
+    """Open the tunnel.  now: monotonic seconds.  Raises ProtocolError or TransportError."""
+    cookie = cookies.parse(ticket.cookie)
+    url = Url.parse(ticket.connect_url)
+    headers = request_headers(cookie, wishes, _gateway_address(dialer, ticket, url), url.port)
+    # One try more on a new connection, if this one is lost before the status line, is open_stream's (3.2).
+    response, stream, unread = await open_stream(dialer, "CONNECT", f"https://{url.authority}{PATH}", headers)
+    try:
+        check_status(response)
+        asked = options.Asked(ipv6=wishes.ipv6, mtu=wishes.mtu, force_dpd=wishes.force_dpd)
+        negotiated = options.negotiate(response.headers, asked)
+    except ProtocolError:
+        await stream.close()
+        raise
+    config = negotiated.config
+    if not config.banner:
+        config = replace(config, banner=ticket.banner)
+    return Tunnel(stream, unread, FRAMING, config, CstpController(negotiated.timers, now))
+
+
+def request_headers(
+    cookie: cookies.SessionCookie, wishes: TunnelOptions, gateway: str, port: int = 443
+) -> list[tuple[str, str]]:
+    """gateway: its numeric address, or empty if unknown.
+
+    The places for the STRAP headers (2.12), the offered encodings (8) and the X-DTLS headers (6) are marked.
+    """
+    outer_ipv6 = ":" in gateway
+    base, wanted = mtu.requested(
+        base=wishes.base_mtu, mtu=wishes.mtu, path=path_mtu(gateway, port), outer_ipv6=outer_ipv6
+    )
+    headers = [
+        ("User-Agent", user_agent(wishes.user_agent, wishes.version)),
+        ("Cookie", f"{cookies.NAME}={cookie.webvpn.reveal()}"),  # only this one
+        ("X-CSTP-Version", "1"),
+        ("X-CSTP-Hostname", host_name(wishes.local_hostname)),
+        ("X-CSTP-Protocol", COPYRIGHT),
+        # here: X-AnyConnect-STRAP-*, X-CSTP-Accept-Encoding
+        ("X-CSTP-Base-MTU", str(base)),
+        ("X-CSTP-MTU", str(wanted)),
+        ("X-CSTP-Address-Type", "IPv6,IPv4" if wishes.ipv6 else "IPv4"),
+    ]
+    held = [address for address in wishes.held if wishes.ipv6 or address.version == 4]
+    headers += [("X-CSTP-Address", str(address.ip)) for address in held]
+    if wishes.ipv6:
+        headers.append(("X-CSTP-Full-IPv6-Capability", "true"))
+    return headers  # here: X-DTLS-*
+
+
+def check_status(response: Response) -> None:
+    """Raises what a status other than 200 means."""
+    if response.status == 200:
+        return
+    reason = one_line(response.header("X-Reason") or response.reason)[:200]
+    said = f"{response.status} {reason}".rstrip()
+    if response.status in (401, 403):
+        raise CookieRejected(f"cookie-rejected: the gateway no longer accepts this session ({said})")
+    if response.status == 503:
+        raise GatewayUnavailable(f"service-unavailable: the gateway cannot open the tunnel now ({said})")
+    raise ConnectRefused(f"connect-refused: got HTTP status {said} to the CONNECT, want 200")
+
+
+def _gateway_address(dialer: Dialer, ticket: Ticket, url: Url) -> str:
+    if dialer.through_proxy:
+        return ""
+    known = ticket.address or dialer.address_of(url.host) or url.host
+    try:
+        return str(ip_address(known))
+    except ValueError:
+        return ""
