@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocols.base import Secret
-from transports.tls import Identity, ServerContext, load_identity
+from transports.identity import Identity, load_identity
+from transports.tls import ServerContext, read_certificates
 from vpnclient.errors import NotPermitted, UsageError
 from vpnclient.lab import certificate
 from vpnclient.lab.anyconnect import AnyConnectSite
 from vpnclient.lab.gateway import Gateway
-from vpnclient.lab.netns import LabError, missing_requirements
+from vpnclient.lab.netns import missing_requirements
 from vpnclient.lab.settings import LabSettings
 from vpnclient.lab.store import Store
 
@@ -168,12 +167,7 @@ def _identity(settings: LabSettings) -> Identity:
 
 
 def _client_cas(path: Path | None) -> tuple[bytes, ...]:
-    if path is None:
-        return ()
-    try:
-        return tuple(ca.public_bytes(Encoding.DER) for ca in x509.load_pem_x509_certificates(path.read_bytes()))
-    except (OSError, ValueError) as exc:
-        raise LabError(f"--client-ca {path}: {exc}") from exc
+    return () if path is None else read_certificates(path)
 
 
 def _users(names: list[str], from_stdin: bool) -> dict[str, Secret]:

@@ -34,7 +34,7 @@ class LabSession:
     connected: int = 0  # how often a tunnel was opened
 
     def __repr__(self) -> str:
-        return f"LabSession(user={self.user!r}, v4={self.v4}, v6={self.v6})"  # never the cookie
+        return f"session of {self.user}{self.group and '@'}{self.group} at {self.v4.ip}"  # never the cookie
 
 
 class Store:
