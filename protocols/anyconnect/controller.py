@@ -17,24 +17,12 @@ from math import inf
 from protocols.anyconnect.options import RekeyMethod, Timers
 from protocols.anyconnect.text import one_line, printable
 from protocols.base import Action, Control, Ended, Reconnect, Rekey, Send, Traffic, Warn
+from protocols.framing.cstp import Kind
 
 MAX_ANSWER = 16376  # bytes of a DPD payload that is answered
 MAX_GOODBYE = 512  # bytes of text in a goodbye
-MAX_COMPRESSED = 10  # packets of an encoding that was not negotiated, then the link is given up
 REKEY_PATIENCE = 60.0  # seconds for a rekey in place
 DEFAULT_ALERT = 300.0  # seconds before the end of the session, when the gateway names no interval
-
-
-class Kind(IntEnum):
-    """Types of CSTP packets (section 4)."""
-
-    DATA = 0
-    DPD_REQ = 3
-    DPD_RESP = 4
-    DISCONNECT = 5
-    KEEPALIVE = 7
-    COMPRESSED = 8
-    TERMINATE = 9
 
 
 class Reason(IntEnum):
@@ -66,7 +54,6 @@ class CstpController:
         self._alert_at = self._ends_at - min(timers.alert or DEFAULT_ALERT, timers.session / 2)
         self._answer: bytes | None = None  # payload of the newest DPD-REQ, answered once a turn
         self._answer_at = inf
-        self._compressed = 0  # in a row
 
     # --- the session's calls ---
 
@@ -75,8 +62,6 @@ class CstpController:
         self._received_at = max(self._received_at, now)
         if self.state is State.DONE:
             return []
-        if frame.kind != Kind.COMPRESSED:
-            self._compressed = 0
         handler = _HANDLERS.get(frame.kind)
         return [] if handler is None else handler(self, frame.payload, now)
 
@@ -126,12 +111,6 @@ class CstpController:
     def _on_life(self, payload: bytes, now: float) -> list[Action]:
         return []  # DPD-RESP, KEEPALIVE: that it came is all it says
 
-    def _on_compressed(self, payload: bytes, now: float) -> list[Action]:
-        self._compressed += 1
-        if self._compressed < MAX_COMPRESSED:
-            return []
-        return self._give_up(f"{MAX_COMPRESSED} compressed packets in a row, though no encoding was negotiated")
-
     def _on_disconnect(self, payload: bytes, now: float) -> list[Action]:
         code, text = (payload[0], payload[1:]) if payload else (0, b"")
         return self._ended(text, code, f"reason 0x{code:02x}" if payload else "no reason given")
@@ -153,12 +132,12 @@ class CstpController:
             return []
         payload, self._answer, self._answer_at = self._answer, None, inf
         self._sent_at = max(self._sent_at, now)
-        return [Send(Control(Kind.DPD_RESP, payload))]
+        return [Send(Control(Kind.DPD_RESPONSE, payload))]
 
     def _probes(self, now: float) -> list[Action]:
         if now >= self._dpd_due():
             self._dpd_at = self._sent_at = now
-            return [Send(Control(Kind.DPD_REQ))]
+            return [Send(Control(Kind.DPD_REQUEST))]
         if now >= self._keepalive_due():
             self._sent_at = now
             return [Send(Control(Kind.KEEPALIVE))]
@@ -221,10 +200,9 @@ _Handler = Callable[[CstpController, bytes, float], list[Action]]
 
 # The same in UP and REKEYING; in DONE nothing is handled.
 _HANDLERS: dict[int, _Handler] = {
-    Kind.DPD_REQ: CstpController._on_dpd_request,
-    Kind.DPD_RESP: CstpController._on_life,
+    Kind.DPD_REQUEST: CstpController._on_dpd_request,
+    Kind.DPD_RESPONSE: CstpController._on_life,
     Kind.DISCONNECT: CstpController._on_disconnect,
     Kind.KEEPALIVE: CstpController._on_life,
-    Kind.COMPRESSED: CstpController._on_compressed,
     Kind.TERMINATE: CstpController._on_terminate,
 }

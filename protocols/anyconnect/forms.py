@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from protocols.anyconnect.model import AuthForm, Document, Entry, Option
 from protocols.base import Choice, Field, Form
-from protocols.errors import InputRequired, UnknownGroup
+from protocols.errors import InputRequired
 
 DEFAULT_ID = "main"  # of a form without an id of its own
 SECONDARY_USERNAME = "secondary_username"
@@ -58,10 +58,10 @@ def mismatch(answers: Mapping[str, str]) -> str:
     return ""
 
 
-def match_group(wanted: str, options: tuple[Option, ...]) -> Option:
+def match_group(wanted: str, options: tuple[Option, ...]) -> Option | None:
     """By value, by label in any case, or by a prefix of one label only (cli-parity.md section 13).
 
-    Raises UnknownGroup.
+    None: no such group, or several.
     """
     low = wanted.casefold()
     for test in (
@@ -72,7 +72,7 @@ def match_group(wanted: str, options: tuple[Option, ...]) -> Option:
     ):
         if len({option.value for option in test}) == 1:
             return test[0]
-    raise UnknownGroup(wanted, tuple(option.label for option in options))
+    return None
 
 
 def preselected(group: Entry) -> Option:

@@ -13,12 +13,14 @@ Source: anyconnect.md sections 2.1 to 2.8 and 2.14.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Never
 
 from protocols.anyconnect import documents, forms, page, replies
 from protocols.anyconnect.cookies import from_token
 from protocols.anyconnect.exchange import Gateway, Moved, bad_status, refusal
 from protocols.anyconnect.model import SUCCESS, AuthForm, Document, Option
+from protocols.anyconnect.text import one_line
 from protocols.base import Form, SignInOptions, Ticket, User
 from protocols.errors import (
     ClientCertificateRequired,
@@ -62,6 +64,7 @@ class SignIn:
         self._certificate_failed = False  # client-cert-fail was sent
         self._restarts = self._forms = self._idle_forms = 0
         self._answered: set[tuple[str, tuple[str, ...]]] = set()  # forms that were sent back with a password
+        self._just_said: tuple[str, str] | None = None  # banner and message shown with the question for the group
         self._refusal = ""  # what the gateway last said about an answer
         self._why_legacy = ""
 
@@ -170,7 +173,7 @@ class SignIn:
         """Any document but the first.  Raises what the gateway's answer means."""
         refused = refusal(response)
         if isinstance(refused, SignInFailed) and self._refusal:
-            raise SignInFailed(f"{refused} ({self._refusal})")
+            raise SignInFailed(f"{refused} ({one_line(self._refusal)})")
         if refused is not None:
             raise refused
         if response.status != 200:
@@ -250,18 +253,21 @@ class SignIn:
         known = {option.value: option for option in reversed(group.options)}
         if self._group is not None and self._group.value in known:
             self._group = known[self._group.value]
-        elif self._options.authgroup:
-            self._group = forms.match_group(self._options.authgroup, group.options)
-        elif len(group.options) == 1:
-            self._group = group.options[0]
         else:
-            whole = forms.to_whole_form(document, form)
-            field = next(field for field in whole.fields if field.is_group)
-            value = await self._user.choose_group(whole, field)
-            if value not in known:
-                raise UnknownGroup(value, tuple(option.label for option in group.options))
-            self._group = known[value]
+            wanted = forms.match_group(self._options.authgroup, group.options) if self._options.authgroup else None
+            if wanted is None and len(group.options) == 1 and not self._options.authgroup:
+                wanted = group.options[0]
+            self._group = wanted or await self._ask_group(document, form, known)
         return self._group
+
+    async def _ask_group(self, document: Document, form: AuthForm, known: dict[str, Option]) -> Option:
+        whole = forms.to_whole_form(document, form)
+        field = next(field for field in whole.fields if field.is_group)
+        value = await self._user.choose_group(whole, field)
+        if value not in known:
+            raise UnknownGroup(value, tuple(option.label for option in reversed(known.values())))
+        self._just_said = whole.banner, whole.message
+        return known[value]
 
     def _must_change_group(self, form: AuthForm, chosen: Option) -> bool:
         """In XML mode the gateway must make the form for the group (Q15); in legacy mode we just look at it anew."""
@@ -280,13 +286,16 @@ class SignIn:
         self._refusal = shown.error or (shown.message if again else "")
         if not self._options.allow_password and any(field.kind == "password" for field in shown.fields):
             raise SignInFailed(f"form {shown.form_id!r} asks for a password, which is not allowed here")
+        if (shown.banner, shown.message) == self._just_said:
+            shown = replace(shown, banner="", message="")
+        self._just_said = None
         try:
             answers = await self._user.fill(shown)
             while problem := forms.mismatch(answers):
                 self._forms += 1
                 if self._forms > MAX_FORMS:
                     raise MalformedAnswer("auth-loop", f"more than {MAX_FORMS} forms in one sign-in")
-                answers = await self._user.fill(_with_error(shown, problem))
+                answers = await self._user.fill(replace(shown, error=problem))
         except InputRequired as exc:
             if not (again or shown.error):
                 raise
@@ -335,10 +344,6 @@ def _fail(text: str) -> Never:
     if "secure desktop" in low or "hostscan" in low:
         raise SignInFailed(f"{text} ({_CSD})")  # Q13
     raise SignInFailed(text)
-
-
-def _with_error(form: Form, error: str) -> Form:
-    return Form(form.form_id, form.fields, form.banner, form.message, error)
 
 
 def _without_code(error: MalformedAnswer) -> str:
