@@ -1,0 +1,362 @@
+"""The pump over a TLS socket pair and a packet socket in the device's place: no root, no timers, no sleeps.
+
+A test waits on descriptors only; TIMEOUT is how long a broken one hangs.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from protocols.framing.cstp import Encoder, Kind
+from tests.transports.packets import ipv4, ipv6
+from tests.transports.tlspair import TIMEOUT, End, tls_pair
+from transports.errors import EngineError
+from transports.pump import Pump, PumpEvent, PumpEventKind
+
+ENCODER = Encoder()
+KEEPALIVE = ENCODER.encode_control(Kind.KEEPALIVE)
+BYE = ENCODER.encode_control(Kind.DISCONNECT, b"\xb0bye")
+VERSIONS = [0x0303, 0x0304]
+
+
+@dataclass
+class Bench:
+    """A running pump, the peer of its link, and the kernel's side of its device."""
+
+    pump: Pump
+    link: End
+    peer: End
+    kernel: socket.socket
+    device: socket.socket
+
+    def packet(self) -> bytes:
+        """The next packet that reached the device."""
+        assert select.select([self.kernel], [], [], TIMEOUT)[0], "no packet came"
+        return self.kernel.recv(65536)
+
+    def controls(self) -> list[tuple[int, bytes]]:
+        assert select.select([self.pump], [], [], TIMEOUT)[0], "neither control nor event came"
+        return self.pump.controls()
+
+    def event(self) -> PumpEvent:
+        assert select.select([self.pump], [], [], TIMEOUT)[0], "neither control nor event came"
+        (event,) = self.pump.events()
+        return event
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Statistics have no descriptor to wait on."""
+        limit = time.monotonic() + TIMEOUT
+        while not condition():
+            assert time.monotonic() < limit, self.pump.stats()
+            time.sleep(0.001)
+
+
+@contextmanager
+def bench(version: int = 0x0304, *, mtu: int = 1400, first: bytes = b"", start: bool = True) -> Iterator[Bench]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, tls_pair(version) as (client, server):
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+        stream = client  # has the one attribute that a pump uses of a TlsStream
+        pump = Pump(ours, stream, "cstp", mtu=mtu, first=first)  # type: ignore[arg-type]
+        if start:
+            pump.start()
+        try:
+            yield Bench(pump, client, server, theirs, ours)
+        finally:
+            pump.stop(0)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_packets_both_ways(version: int) -> None:
+    with bench(version) as b:
+        b.peer.write(ENCODER.encode(ipv4(1400)))
+        assert b.packet() == ipv4(1400)
+        b.kernel.send(ipv6(1300))
+        assert b.peer.read() == ENCODER.encode(ipv6(1300))  # one record holds one frame
+        b.until(lambda: b.pump.stats().tx_packets == 1)
+        stats = b.pump.stats()
+        assert (stats.rx_packets, stats.rx_bytes, stats.tx_packets, stats.tx_bytes) == (1, 1400, 1, 1300)
+        assert stats.dropped == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_many_packets_cost_few_calls_on_the_link(version: int) -> None:
+    down = [ipv4(60 + i % 1300, mark=i) for i in range(300)]
+    with bench(version, start=False) as b:
+        for packet in down:
+            b.kernel.send(packet)
+        b.pump.start()
+        assert [b.peer.read() for _ in down] == [ENCODER.encode(packet) for packet in down]
+        b.until(lambda: b.pump.stats().tx_packets == 300)
+        assert b.pump.stats().link_writes <= 6  # 300 packets in batches of 64, and one more
+        for packet in down:
+            b.peer.write(ENCODER.encode(packet))
+        assert [b.packet() for _ in down] == down
+        b.until(lambda: b.pump.stats().rx_packets == 300)
+        assert b.pump.stats().sink.in_place == 300  # none was copied
+        assert b.pump.stats().sink.writes == 300
+
+
+def test_framing_that_came_with_the_answer_goes_first() -> None:
+    wire = ENCODER.encode(ipv4(100)) + KEEPALIVE + ENCODER.encode(ipv4(200))
+    with bench(first=wire[:-30]) as b:
+        b.peer.write(wire[-30:] + ENCODER.encode(ipv4(300)))
+        assert [b.packet(), b.packet(), b.packet()] == [ipv4(100), ipv4(200), ipv4(300)]
+        assert b.controls() == [(Kind.KEEPALIVE, b"")]
+
+
+def test_what_tls_has_already_is_not_waited_for() -> None:
+    with tls_pair() as (client, server):
+        server.write(b"HTTP/1.1 200 CONNECTED\r\n\r\n" + ENCODER.encode(ipv4(100)))
+        server.write(ENCODER.encode(ipv4(200)))
+        assert client.read()  # the answer; the second record is in the receive buffer now
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs:
+            ours.setblocking(False)
+            pump = Pump(ours, client, "cstp", mtu=1400)  # type: ignore[arg-type]
+            pump.start()
+            assert select.select([theirs], [], [], TIMEOUT)[0]
+            assert theirs.recv(2000) == ipv4(200)
+            pump.stop(0)
+
+
+def test_control_frames_both_ways() -> None:
+    with bench() as b:
+        b.peer.write(ENCODER.encode_control(Kind.DPD_REQUEST, b"ABCDE"))
+        assert b.controls() == [(Kind.DPD_REQUEST, b"ABCDE")]
+        assert not select.select([b.pump], [], [], 0)[0]  # nothing waits any more
+        assert b.pump.send_control(Kind.DPD_RESPONSE, b"ABCDE")
+        assert b.peer.read() == ENCODER.encode_control(Kind.DPD_RESPONSE, b"ABCDE")
+        b.until(lambda: b.pump.stats().tx_controls == 1)
+        assert b.pump.stats().rx_controls == 1
+
+
+def test_a_flood_of_control_frames_is_bounded_and_counted() -> None:
+    with bench() as b:
+        for _ in range(400):
+            b.peer.write(KEEPALIVE)
+        b.peer.write(ENCODER.encode(ipv4()))
+        assert b.packet() == ipv4()
+        stats = b.pump.stats()
+        assert len(b.pump.controls()) <= 256
+        b.until(lambda: b.pump.stats().rx_packets == 1)
+        stats, counters = b.pump.stats(), b.pump.counters()
+        assert stats.rx_controls + counters["cstp_control_overflow"] == 400
+        assert stats.dropped_controls_up + counters["cstp_control_overflow"] >= 144
+
+
+def test_the_queue_to_the_link_is_bounded() -> None:
+    with bench(start=False) as b:
+        assert [b.pump.send_control(Kind.KEEPALIVE) for _ in range(257)] == [True] * 256 + [False]
+        assert not b.pump.send_control(Kind.DPD_RESPONSE, bytes(16377))
+        b.pump.start()
+        assert [b.peer.read() for _ in range(256)] == [KEEPALIVE] * 256
+
+
+def test_a_goodbye_leaves_before_the_thread_ends() -> None:
+    with bench() as b:
+        b.pump.send_control(Kind.DISCONNECT, b"\xb0bye")
+        b.pump.stop(5)
+        assert b.peer.read() == BYE
+        assert b.event() == PumpEvent(PumpEventKind.STOPPED)
+        b.link.end()  # TLS is the caller's again: it can be closed in order
+        assert b.peer.read() == b""
+
+
+def test_stop_waits_no_longer_than_asked_for_a_peer_that_reads_nothing() -> None:
+    with bench() as b:
+        fill(b)
+        b.pump.send_control(Kind.DISCONNECT, b"\xb0bye")
+        began = time.monotonic()
+        b.pump.stop(0.05)
+        assert 0.04 < time.monotonic() - began < 2
+
+
+def fill(b: Bench) -> int:
+    """Send packets until the device takes no more; how many."""
+    sent = 0
+    limit = time.monotonic() + TIMEOUT
+    while time.monotonic() < limit:
+        try:
+            b.kernel.send(ipv4(1400, mark=sent))
+            sent += 1
+        except BlockingIOError:
+            reads = b.pump.stats().device_reads
+            time.sleep(0.02)
+            if b.pump.stats().device_reads == reads:
+                return sent
+    raise AssertionError("the device was never left alone")
+
+
+def test_a_full_link_stops_reading_the_device_and_loses_nothing() -> None:
+    with bench() as b:
+        sent = fill(b)
+        assert b.pump.stats().tx_packets < sent
+        b.peer.write(ENCODER.encode(ipv4(99)))  # the other way still works
+        assert b.packet() == ipv4(99)
+        for mark in range(sent):
+            assert b.peer.read() == ENCODER.encode(ipv4(1400, mark=mark))
+        assert b.pump.stats().dropped == 0
+
+
+def test_a_pump_without_work_sleeps() -> None:
+    with bench() as b:
+        fill(b)  # blocked on the link is the state most prone to spinning
+        before, cpu = b.pump.stats().wakeups, resource.getrusage(resource.RUSAGE_SELF).ru_utime
+        time.sleep(0.2)
+        assert b.pump.stats().wakeups == before
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - cpu < 0.1
+
+
+def test_packets_that_may_not_enter_the_tunnel_are_counted() -> None:
+    with bench(mtu=1400) as b:
+        for packet in (ipv4(1401), b"\x00" * 60, ipv4(30)[:10], bytes(20000), ipv4(1400)):
+            b.kernel.send(packet)
+        assert b.peer.read() == ENCODER.encode(ipv4(1400))
+        b.until(lambda: b.pump.stats().tx_packets == 1)
+        stats = b.pump.stats()
+        assert (stats.dropped_tx_oversize, stats.dropped_tx_not_ip) == (2, 2)
+
+
+def test_the_mtu_can_change() -> None:
+    with bench(mtu=1400) as b:
+        b.pump.set_mtu(1200)
+        b.kernel.send(ipv4(1201))
+        b.kernel.send(ipv4(1200))
+        assert b.peer.read() == ENCODER.encode(ipv4(1200))
+        for mtu in (67, 16377):
+            with pytest.raises(EngineError, match=f"an mtu of {mtu} bytes"):
+                b.pump.set_mtu(mtu)
+
+
+@pytest.mark.parametrize("mtu", [67, 16377])
+def test_an_mtu_that_cannot_be_is_refused(mtu: int) -> None:
+    with tls_pair() as (client, _), pytest.raises(EngineError, match=rf"mtu: got {mtu}, want 68\.\.16376"):
+        Pump(client.sock, client, "cstp", mtu=mtu)  # type: ignore[arg-type]
+
+
+def test_the_goodbye_of_the_gateway_is_heard_before_its_end() -> None:
+    with bench() as b:
+        b.peer.write(ENCODER.encode(ipv4()) + ENCODER.encode_control(Kind.DISCONNECT, b"\xd0maintenance"))
+        b.peer.end()
+        assert b.packet() == ipv4()
+        b.until(lambda: b.pump.stats().rx_controls == 1)
+        assert b.controls() == [(Kind.DISCONNECT, b"\xd0maintenance")]
+        assert b.event().kind is PumpEventKind.LINK_EOF
+
+
+def test_a_link_cut_without_goodbye_is_an_error() -> None:
+    with bench() as b:
+        b.peer.sock.close()
+        event = b.event()
+        assert event.kind is PumpEventKind.LINK_ERROR and event.text
+
+
+def test_a_broken_stream_tells_the_decoders_text() -> None:
+    with bench() as b:
+        b.peer.write(ENCODER.encode(ipv4()) + bytes.fromhex("5354460200000000"))
+        assert b.packet() == ipv4()
+        text = "cstp magic: got '53544602', want 53544601 (byte 0)"
+        assert b.event() == PumpEvent(PumpEventKind.STREAM_BROKEN, text)
+        assert PumpEventKind.STREAM_BROKEN.fatal
+        b.kernel.send(ipv4())  # nobody takes it
+        b.pump.send_control(Kind.DISCONNECT, b"\xb0bye")
+        b.pump.stop(5)
+        assert b.peer.read() == BYE  # a goodbye still leaves
+
+
+def test_a_device_that_goes_away_ends_the_flow_but_not_the_goodbye() -> None:
+    with bench() as b:
+        b.kernel.close()
+        assert b.event() == PumpEvent(PumpEventKind.DEVICE_GONE, "the tunnel interface was removed")
+        before = b.pump.stats().wakeups
+        time.sleep(0.05)
+        assert b.pump.stats().wakeups == before  # a dead device must not keep the thread busy
+        b.pump.send_control(Kind.DISCONNECT, b"\xb0bye")
+        b.pump.stop(5)
+        assert b.peer.read() == BYE
+
+
+def serve_until(b: Bench, done: Callable[[], bool]) -> list[bytes]:
+    """The peer reads, and so answers handshakes, until something is true; what it read."""
+    seen = []
+    limit = time.monotonic() + TIMEOUT
+    while not done():
+        assert time.monotonic() < limit, b.pump.stats()
+        select.select([b.peer.sock], [], [], 0.01)
+        while (data := b.peer.read_once()) is not None:
+            seen.append(data)
+    return seen
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_rekey_in_the_middle_of_traffic_loses_nothing(version: int) -> None:
+    packets = [ipv4(1000, mark=i) for i in range(200)]
+    events: list[PumpEvent] = []
+
+    with bench(version) as b:
+
+        def rekeyed() -> bool:
+            events.extend(b.pump.events())
+            return bool(events) and b.pump.stats().tx_packets == 200
+
+        for packet in packets[:100]:
+            b.kernel.send(packet)
+        b.pump.rekey()
+        for packet in packets[100:]:
+            b.kernel.send(packet)
+        seen = serve_until(b, rekeyed)
+        while len(seen) < 200:
+            seen.append(b.peer.read())
+        assert [e.kind for e in events] == [PumpEventKind.REKEYED]
+        assert seen == [ENCODER.encode(packet) for packet in packets]
+        b.peer.write(ENCODER.encode(ipv4(99)))
+        assert b.packet() == ipv4(99)
+
+
+def test_a_link_that_dies_during_a_rekey_tells_both() -> None:
+    with bench(0x0303) as b:
+        b.pump.rekey()
+        assert select.select([b.peer.sock], [], [], TIMEOUT)[0]  # its first message; it is never answered
+        b.peer.sock.close()
+        b.until(lambda: bool(select.select([b.pump], [], [], 0)[0]))
+        kinds: list[PumpEventKind] = []
+        b.until(lambda: bool(kinds.extend(e.kind for e in b.pump.events()) or len(kinds) == 2))
+        assert kinds == [PumpEventKind.REKEY_FAILED, PumpEventKind.LINK_ERROR]
+
+
+def test_times_of_the_last_traffic() -> None:
+    with bench() as b:
+        began = time.monotonic()
+        b.peer.write(KEEPALIVE)
+        b.controls()
+        b.pump.send_control(Kind.KEEPALIVE)
+        b.peer.read()
+        b.until(lambda: b.pump.stats().last_tx >= began and b.pump.stats().last_rx >= began)
+        assert b.pump.stats().last_rx <= b.pump.stats().last_tx <= time.monotonic()
+
+
+def test_life_and_death_of_a_pump() -> None:
+    with bench(start=False) as b:
+        fds = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(EngineError, match="runs already"):
+            b.pump.start()
+            b.pump.start()
+        b.pump.stop(0)
+        b.pump.stop(0)  # again does nothing
+        other = Pump(b.device, b.link, "cstp", mtu=1400)  # type: ignore[arg-type]
+        del other
+        assert len(os.listdir("/proc/self/fd")) == fds
+        with pytest.raises(EngineError, match="no framing named 'x'"):
+            Pump(b.device, b.link, "x", mtu=1400)  # type: ignore[arg-type]
