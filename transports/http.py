@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from transports import redact
 from transports.cookies import Cookies
-from transports.errors import ConnectionLost, HttpError, TimedOut, TlsError
+from transports.errors import ConnectionLost, HttpError, TimedOut, TlsError, Truncated
 from transports.http_exchange import Exchange, GaveNoAnswer, Headers, Request
 from transports.http_url import Url
 
@@ -232,8 +232,12 @@ async def run(exchange: Exchange, stream: TlsStream, *, reused: bool = False) ->
         while not exchange.done:
             try:
                 data = await stream.read(READ_SIZE)
-            except ConnectionLost:
+            except Truncated:
                 data = b""  # no close_notify: the same to us (Q30)
+            except ConnectionLost as exc:
+                if exchange.started:
+                    raise
+                raise GaveNoAnswer(f"the connection was lost before the answer: {exc}") from exc
             if data:
                 exchange.feed(data)
                 await asyncio.sleep(0)  # a flood that never blocks must not outrun the deadline

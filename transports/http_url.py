@@ -38,8 +38,9 @@ class Url:
         match = _HTTPS.fullmatch(text)
         if match is None:
             scheme = _SCHEME.match(text)
-            got = f"scheme {scheme[1].lower()!r}" if scheme else "no scheme"
-            raise HttpError(f"bad URL ({got}), want https://host[:port][/path]")
+            name = scheme[1].lower() if scheme else "none"
+            got = "a malformed host or port" if name == "https" else f"scheme {name!r}"
+            raise HttpError(f"bad URL: got {got}, want https://host[:port][/path]")
         port = int(match[2] or HTTPS_PORT)
         if not 1 <= port <= 65535:
             raise HttpError(f"bad URL: got port {port}, want 1 to 65535")
