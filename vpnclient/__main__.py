@@ -1,6 +1,4 @@
-"""`python -m vpnclient` is the same as `vpnclient`."""
-
-from __future__ import annotations
+"""`python -m vpnclient`."""
 
 from vpnclient.cli.main import run
 

@@ -44,7 +44,7 @@ def _proxy(text: str) -> None:
 def _protocol(text: str) -> None:
     from protocols import registry
 
-    known = registry.names()
+    known = registry.available()
     if text.lower() not in known:
         raise ValueError(f"unknown protocol {text!r}; known: {', '.join(known)}")
 

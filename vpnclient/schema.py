@@ -136,8 +136,6 @@ _SIGN_IN = (
     Item("non_inter", Kind.FLAG, "non-interactive", ("--non-inter",), Panel.SIGN_IN, "Never ask anything."),
     Item("allow_password", Kind.FLAG, "allow-password", ("--passwd/--no-passwd",), Panel.SIGN_IN,
          "Allow or refuse to sign in by password."),
-    Item("external_auth", Kind.FLAG, "", ("--external-auth/--no-external-auth",), Panel.SIGN_IN,
-         "Offer the gateway to sign in by browser.", hidden=True),
     Item("cookie", Kind.TEXT, "", ("--cookie", "-C"), Panel.SIGN_IN,
          "Use the session cookie of an earlier sign-in.", "COOKIE", exposed=True),
     Item("cookie_on_stdin", Kind.FLAG, "", ("--cookie-on-stdin",), Panel.SIGN_IN,
