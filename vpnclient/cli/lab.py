@@ -16,6 +16,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from protocols.base import Secret
+from transports.errors import TransportError
 from transports.identity import Identity, load_identity
 from transports.tls import ServerContext, read_certificates
 from vpnclient.errors import NotPermitted, UsageError
@@ -29,8 +30,10 @@ from vpnclient.lab.store import Store
 TOKEN_BYTES = 32  # of a cookie; ocserv's size
 MAX_PASSWORD = 1024  # characters of a line on standard input
 
-app = typer.Typer(help="Small gateways on this machine, to try and to test against.", no_args_is_help=True)
-serve = typer.Typer(help="Run a gateway until it is interrupted.", no_args_is_help=True)
+app = typer.Typer(
+    help="Small gateways on this machine, to try and to test against.", no_args_is_help=True, add_completion=False
+)
+serve = typer.Typer(help="Run a gateway until it is interrupted.", no_args_is_help=True, add_completion=False)
 app.add_typer(serve, name="serve")
 
 T = TypeVar("T")
@@ -127,7 +130,10 @@ def _serve(settings: LabSettings) -> None:
     lacks = missing_requirements()
     if lacks:
         raise NotPermitted("a lab gateway needs " + "; ".join(lacks))
-    asyncio.run(_run_gateway(settings))
+    try:
+        asyncio.run(_run_gateway(settings))
+    except TransportError as exc:  # a certificate file that cannot be used
+        raise UsageError(str(exc)) from exc
 
 
 async def _run_gateway(settings: LabSettings) -> None:

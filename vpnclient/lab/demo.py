@@ -46,7 +46,7 @@ class Report:
         return bool(self.rows) and all(ok for _, ok, _ in self.rows)
 
     def step(self, text: str) -> None:
-        self.console.print(Text(text, style="bold"))
+        self.console.print(Text(text, style="bold"), soft_wrap=True)
 
     def line(self, text: str) -> None:
         self.console.print(Text("  " + text), soft_wrap=True)
@@ -61,7 +61,7 @@ class Report:
             table.add_column(heading, overflow="fold")
         for name, ok, detail in self.rows:
             mark = Text("✓", style="green") if ok else Text("✗", style="bold red")
-            table.add_row(mark, name, detail)
+            table.add_row(mark, name, Text(detail.partition("\n")[0]))
         self.console.print(table)
 
 

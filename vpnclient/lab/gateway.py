@@ -31,6 +31,7 @@ from vpnclient.lab.web import HttpServer, Refused
 MAX_CONNECTIONS = 256
 BACKLOG = 64
 SWEEP_EVERY = 1.0  # seconds between two looks for expired sessions
+ACCEPT_PAUSE = 0.1  # seconds after a failed accept
 CLOSE_LIMIT = 5.0  # seconds for all links to say goodbye
 
 Log = Callable[[str], None]
@@ -53,6 +54,7 @@ class Gateway:
         self._settings, self._site, self._store, self._tls, self._log = settings, site, store, tls, log
         self._listener: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._carrying: set[asyncio.Task[None]] = set()  # those of _tasks that have a tunnel open
         self._tunnels: dict[str, _Tunnel] = {}
 
     # --- life ------------------------------------------------------------------------------------------------
@@ -91,12 +93,9 @@ class Gateway:
     async def close(self) -> None:
         if self._listener is not None:
             self._listener.close()
-        links = [tunnel.link for tunnel in self._tunnels.values() if tunnel.link is not None]
         self.terminate_all("the lab gateway is closing")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_LIMIT):
-                for link in links:
-                    await link.closed.wait()
+        if self._carrying:
+            await asyncio.wait(self._carrying, timeout=CLOSE_LIMIT)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -118,14 +117,25 @@ class Gateway:
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._carrying.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._log(f"internal error: {type(failure).__name__}: {failure}")  # a bug; the others go on
 
     # --- connections -----------------------------------------------------------------------------------------
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            sock, address = await loop.sock_accept(listener)
+            try:
+                sock, address = await loop.sock_accept(listener)
+            except OSError as exc:  # out of descriptors, or the client has gone already
+                self._log(f"accept: {exc.strerror}")
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
             if len(self._tasks) >= MAX_CONNECTIONS:
                 self._log(f"{address[0]}: refused, {MAX_CONNECTIONS} connections are open")
                 sock.close()
@@ -168,6 +178,9 @@ class Gateway:
     # --- tunnels ---------------------------------------------------------------------------------------------
 
     async def _open(self, server: HttpServer, stream: TlsStream, opened: OpenTunnel) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # run by _spawn
+        self._carrying.add(task)
         session = opened.session
         tunnel = self._tunnels.setdefault(session.cookie, _Tunnel(session))
         async with tunnel.opening:

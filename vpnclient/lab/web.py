@@ -13,7 +13,7 @@ import h11
 
 from vpnclient.lab.site import Headers, Page, Request
 
-MAX_HEAD = 64 * 1024  # bytes of request line and headers
+MAX_HEAD = 64 * 1024  # bytes of request line and headers; what comes in one read on top is let through
 MAX_BODY = 256 * 1024  # bytes; what ocserv takes (anyconnect.md section 10)
 MAX_REQUESTS = 64  # per connection
 IDLE_TIMEOUT = 60.0  # seconds for a whole request to arrive
