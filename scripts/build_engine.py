@@ -1,7 +1,8 @@
 """Compile the engine and generate its cffi module: `python scripts/build_engine.py [--sanitize]`.
 
-Runs meson in build/ (build/sanitize with --sanitize), copies libvpnengine.so to transports/engine/ and writes
-transports/engine/_cffi.py from engine.h.  Called by the packaging hook, by the Makefile and by people.
+Runs meson in build/engine, copies libvpnengine.so to transports/engine/ and writes transports/engine/_cffi.py from
+engine.h.  With --sanitize it builds in build/sanitize under ASan and UBSan instead and runs the C tests there.
+Called by the packaging hook, by the Makefile, by tests and by people.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ def build(root: Path, *, sanitize: bool = False) -> Path:
     """Build the library; returns the path of the copy beside the Python binding (or the sanitized one)."""
     folder = root / "build" / ("sanitize" if sanitize else "engine")
     if not (folder / "build.ninja").exists():
-        options = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debug"] if sanitize else []
-        meson("setup", str(folder), str(root), *(options or ["--buildtype=release"]))
+        options = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "--buildtype=debug"]
+        meson("setup", str(folder), str(root), *(options if sanitize else ["--buildtype=release"]))
     meson("compile", "-C", str(folder))
-    generate(root)
     built = folder / LIBRARY
     if sanitize:
         return built
+    generate(root)
     target = root / "transports" / "engine" / LIBRARY
     fresh = target.with_suffix(".new")
     shutil.copy2(built, fresh)
@@ -59,5 +60,15 @@ def build(root: Path, *, sanitize: bool = False) -> Path:
     return target
 
 
+def check(root: Path) -> None:
+    """Run the C tests (tests/transports/engine) under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    build(root, sanitize=True)
+    meson("test", "-C", str(root / "build" / "sanitize"), "--print-errorlogs")
+
+
 if __name__ == "__main__":
-    print(build(Path(__file__).resolve().parent.parent, sanitize="--sanitize" in sys.argv[1:]))
+    here = Path(__file__).resolve().parent.parent
+    if "--sanitize" in sys.argv[1:]:
+        check(here)
+    else:
+        print(build(here))
