@@ -13,6 +13,7 @@ from vpnclient.schema import Kind
 MAX_DEPTH = 8  # nested lists and mappings
 MAX_EVENTS = 20_000  # about twice the number of values
 MAX_PROBLEMS = 50
+MAX_SHOWN = 40  # characters of a value in an error
 
 _TYPES = {"null": "nothing", "bool": "a truth value", "int": "a number", "float": "a fraction", "str": "a text"}
 
@@ -124,8 +125,8 @@ def kind_of(node: Node) -> str:
 
 
 def described(node: Node) -> str:
-    """As `kind_of`, with the value if it is short and no text."""
-    short = isinstance(node, ScalarNode) and node.tag.rpartition(":")[2] in ("bool", "int", "float")
+    """As `kind_of`, with the value of a short scalar; not for what may be a secret."""
+    short = isinstance(node, ScalarNode) and 0 < len(node.value) <= MAX_SHOWN
     return f"{node.value!r} ({kind_of(node)})" if short else kind_of(node)
 
 

@@ -11,7 +11,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from vpnclient.auth.secrets import SecretSource
 from vpnclient.checks import check
 from vpnclient.profile import Profile, ProfileInvalid
-from vpnclient.profile_nodes import Mark, Problem, Problems, described, parse, secret_source
+from vpnclient.profile_nodes import MAX_SHOWN, Mark, Problem, Problems, described, kind_of, parse, secret_source
 from vpnclient.schema import BY_KEY, ITEMS, SECTIONS, Item, Kind, Value
 
 
@@ -74,7 +74,11 @@ class _Reader:
             self.values[item.name] = value
         except ValueError as exc:
             text = str(exc).removeprefix("--resolve ").removeprefix("--form-entry ")
-            found = f"found {node.value[:60]!r}, " if text.startswith("wanted") and isinstance(node, ScalarNode) else ""
+            found = (
+                f"found {node.value[:MAX_SHOWN]!r}, "
+                if text.startswith("wanted") and isinstance(node, ScalarNode)
+                else ""
+            )
             self._wrong(node, key, found + text)
 
     def _value(self, item: Item, node: Node) -> Value:
@@ -125,7 +129,7 @@ def _scalar(item: Item, node: Node) -> str:
 
 def _text(item: Item, node: Node, wanted: str) -> str:
     if not isinstance(node, ScalarNode) or node.tag not in _TEXTUAL:
-        raise ValueError(f"found {described(node)}, wanted {wanted}")
+        raise ValueError(f"found {kind_of(node)}, wanted {wanted}")
     return str(node.value)
 
 
@@ -137,7 +141,7 @@ def _list(item: Item, node: Node) -> list[Node]:
 
 def _mapping(item: Item, node: Node) -> MappingNode:
     if not isinstance(node, MappingNode):
-        raise ValueError(f"found {described(node)}, wanted {item.wanted}")
+        raise ValueError(f"found {kind_of(node)}, wanted {item.wanted}")
     return node
 
 
