@@ -269,9 +269,7 @@ def test_other_codings_are_refused(coding: str) -> None:
 PARTS = st.sampled_from(
     b"""HTTP/1.1 200 OK|HTTP/1.0 302 Found|HTTP/1.1 100 C\r\n|Content-Length: 3||abc|Transfer-Encoding: chunked
     |3\r\nabc|0\r\n|Connection: close|Set-Cookie: a|Content-Encoding: gzip
-    |Content-Length: -1| folded|no colon""".split(
-        b"|"
-    )
+    |Content-Length: -1| folded|no colon""".split(b"|")
 ).map(lambda part: part + b"\r\n") | st.just(gzip.compress(b"x"))
 ANSWERS = st.lists(PARTS | st.binary(max_size=6), max_size=14).map(b"".join)
 
