@@ -1,4 +1,4 @@
-"""A network namespace for the length of one test: a thread leaves ours, and what it made goes when it ends; needs root."""
+"""A network namespace for the length of one test: a thread leaves ours; what it made goes when it ends.  Needs root."""
 
 from __future__ import annotations
 
