@@ -9,21 +9,23 @@ import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from protocols.base import Interface, SignInOptions, TunnelOptions
 from transports.dialer import Dialer, DialSettings
+from transports.errors import TransportError
 from transports.http import HttpClient
 from transports.proxy import Proxy
 from transports.tls import Judge, TlsSettings
-
-from protocols.base import Interface, SignInOptions, TunnelOptions
-from transports.errors import TransportError
 from vpnclient import __version__
 from vpnclient.errors import UsageError
+from vpnclient.host import HostConfig
 from vpnclient.settings import Settings, TlsChoice
 
 AskPassphrase = Callable[[str, str], str | None]  # form id, prompt -> passphrase, None: give up
 
 
-def make_dialer(settings: Settings, judge: Judge | None, ask: AskPassphrase) -> Dialer:
+def make_dialer(
+    settings: Settings, judge: Judge | None, ask: AskPassphrase, warn: Callable[[str], None] | None = None
+) -> Dialer:
     """Raises UsageError for a file, pin or proxy that cannot be used."""
     try:
         return Dialer(
@@ -34,6 +36,7 @@ def make_dialer(settings: Settings, judge: Judge | None, ask: AskPassphrase) -> 
                 tcp_keepalive=settings.tcp_keepalive,
             ),
             judge=judge,
+            warn=warn,
         )
     except (OSError, ValueError, TransportError) as exc:
         raise UsageError(str(exc)) from exc
@@ -74,6 +77,17 @@ def make_http(settings: Settings, dialer: Dialer, on_traffic: Callable[[str], No
         keep_alive=settings.http_keepalive,
         on_traffic=on_traffic if settings.dump_http_traffic else None,
     )
+
+
+def make_host(settings: Settings) -> HostConfig:
+    """A script of the user's, or natively; netlink is loaded only when it is used."""
+    if settings.script:
+        from vpnclient.host.script import ScriptHost
+
+        return ScriptHost(settings.script)
+    from vpnclient.host.linux import NativeHost
+
+    return NativeHost(profile_name(settings))
 
 
 def local_hostname(settings: Settings) -> str:

@@ -20,11 +20,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from ipaddress import ip_address
 from typing import TypeVar
-
-from transports.dialer import Dialer
-from transports.pump import PumpStats
-from transports.tls import Judge
-from transports.tun import Tun
+from urllib.parse import urlsplit
 
 from protocols import registry
 from protocols.base import Address, Ticket, Tunnel, TunnelConfig, User, VpnProtocol
@@ -36,7 +32,11 @@ from protocols.errors import (
     SignInCancelled,
     SignInFailed,
 )
+from transports.dialer import Dialer
 from transports.errors import NotTrusted, TransportError
+from transports.pump import PumpStats
+from transports.tls import Judge
+from transports.tun import Tun
 from vpnclient import assembly
 from vpnclient.auth.remember import RememberingUser
 from vpnclient.backoff import jittered, waits
@@ -54,7 +54,7 @@ from vpnclient.events import (
     TlsEstablished,
     Warned,
 )
-from vpnclient.host import Applied, HostConfig, HostPlan, make_host
+from vpnclient.host import Applied, HostConfig, HostPlan
 from vpnclient.permissions import require_network_admin
 from vpnclient.settings import Settings
 from vpnclient.totals import Totals
@@ -91,6 +91,8 @@ class _Attempts:
         self.number += 1
         # Never go on with another certificate (host-config.md section 5), nor with a refused password.
         if isinstance(error, NotTrusted | SignInFailed | InputRequired | SignInCancelled):
+            return True
+        if error is self.expired:  # signing in again was not possible
             return True
         return isinstance(error, CookieRejected) and (self._renewed or not self._can_sign_in)
 
@@ -139,8 +141,8 @@ class Session:
         self._user = RememberingUser(user)
         self._parts = parts or Parts(
             protocol=registry.load(settings.protocol),
-            dialer=assembly.make_dialer(settings, judge, ask_passphrase),
-            host=make_host(settings.script, settings.dns, on_note=self._note),
+            dialer=assembly.make_dialer(settings, judge, ask_passphrase, self._warn),
+            host=assembly.make_host(settings),
         )
         self._tun: Tun | None = None
         self._config: TunnelConfig | None = None
@@ -224,7 +226,8 @@ class Session:
         if tunnel.config.banner:
             self._emit(Banner(tunnel.config.banner))
         try:
-            await _to_the_end(self._parts.host.prepare)
+            for text in await _to_the_end(self._parts.host.prepare):
+                self._warn(text)
             self._tun = self._parts.open_device(self._settings.interface or "tun%d")
             await self._apply(tunnel)
         except BaseException:
@@ -292,11 +295,12 @@ class Session:
     async def _reconnect(self, ticket: Ticket) -> tuple[Ticket, Tunnel]:
         """Try until it works or the budget is spent; raises the last error then."""
         if self._config is not None and self._config.dynamic_dns:
-            self._parts.dialer.forget_all()
+            self._parts.dialer.forget(urlsplit(ticket.connect_url).hostname or "")
         schedule = waits(self._settings.reconnect_timeout)
         attempts = _Attempts(can_sign_in=self._settings.cookie is None)
         while True:
-            await _to_the_end(self._parts.host.before_reconnect)
+            for text in await _to_the_end(self._parts.host.before_reconnect):
+                self._warn(text)
             try:
                 if attempts.expired is not None:
                     ticket = await self._sign_in_again(attempts.expired)

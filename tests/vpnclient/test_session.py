@@ -73,8 +73,9 @@ class FakeHost:
         self.calls: list[str] = []
         self.fail = fail
 
-    def prepare(self) -> None:
+    def prepare(self) -> tuple[str, ...]:
         self.calls.append("prepare")
+        return ()
 
     def apply(self, plan: object) -> Applied:
         self.calls.append("apply")
@@ -86,8 +87,9 @@ class FakeHost:
         self.calls.append("update")
         return Applied((), (), (), (), "off", ())
 
-    def before_reconnect(self) -> None:
+    def before_reconnect(self) -> tuple[str, ...]:
         self.calls.append("before_reconnect")
+        return ()
 
     def undo(self) -> tuple[str, ...]:
         self.calls.append("undo")
@@ -157,7 +159,7 @@ class Stage:
         async def go() -> Exit:
             parts = Parts(
                 protocol=self.protocol,
-                dialer=SimpleNamespace(forget_all=lambda: None),
+                dialer=SimpleNamespace(forget=lambda host: None),
                 host=self.host,
                 open_device=lambda name: self.device,
                 carrier=carrier_of(self.outcomes),
