@@ -32,6 +32,7 @@ USER = "demo"
 CONNECT_LIMIT = 30.0  # seconds
 EXCLUDED = "198.51.100.0/24"  # shown as a network that stays outside the tunnel
 DOMAIN = "lab.example"
+HOST_RESOLV_CONF = Path("/etc/resolv.conf")
 
 
 @dataclass(slots=True)
@@ -105,6 +106,7 @@ class _Demo:
     def run(self, seconds: float) -> None:
         report, both = self._report, self._both
         client_before, gateway_before = both.client.snapshot(), both.gateway.snapshot()
+        host_before = HOST_RESOLV_CONF.read_bytes() if HOST_RESOLV_CONF.exists() else b""
         with self._program("gateway", self._gateway_argv()) as gateway:
             facts = gateway_facts(gateway)
             report.step(f"A gateway listens: {facts['url']}")
@@ -119,6 +121,8 @@ class _Demo:
             self._check_journals()
             report.check("the gateway ends in order", gateway.stop(signal.SIGTERM) == 0)
         self._compare("gateway", gateway_before, both.gateway.snapshot())
+        host_after = HOST_RESOLV_CONF.read_bytes() if HOST_RESOLV_CONF.exists() else b""
+        report.check(f"this host's own {HOST_RESOLV_CONF} untouched", host_before == host_after)
 
     def _program(self, name: str, argv: list[str]) -> contextlib.AbstractContextManager[Program]:
         space = self._both.gateway if name == "gateway" else self._both.client
@@ -156,7 +160,7 @@ class _Demo:
         changes = before.differences(self._both.client.snapshot())
         shown = [text for text in changes if " table local " not in text and "links:" not in text]
         for text in shown:
-            self._report.line(text)
+            self._report.line(text.partition("\\")[0])
         self._report.check("routes set", any(text.startswith("+ routes:") for text in shown))
         self._report.check("DNS set", any(text.startswith("+ resolv_conf:") for text in shown))
 
