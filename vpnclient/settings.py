@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address, ip_address
 from pathlib import Path
+from urllib.parse import quote
 
 from protocols.base import Secret
 from vpnclient.errors import UsageError
@@ -25,7 +27,7 @@ DEFAULT_ROUTES = ("half", "no")
 OS_NAMES = ("linux", "linux-64", "win", "mac-intel", "android", "apple-ios")
 FOREVER = float("inf")  # reconnect_timeout: never give up
 
-_HOST_REFUSES = frozenset("\"'<>\\^`{|}@%#?&=;,!$()*+[]")
+_HOST_ALLOWS = frozenset(string.ascii_letters + string.digits + "-._")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def _checked_host(text: str, host: str) -> str:
             host = host.encode("idna").decode("ascii")
         except UnicodeError as exc:
             raise UsageError(f"server {text!r}: {host!r} is not a valid host name") from exc
-    if not host or len(host) > MAX_HOST or host.startswith((".", "-")) or set(host) & _HOST_REFUSES:
+    if not host or len(host) > MAX_HOST or host.startswith((".", "-")) or not _HOST_ALLOWS.issuperset(host):
         raise UsageError(f"server {text!r}: {host!r} is not a valid host name")
     return host
 
@@ -187,7 +189,7 @@ def _checked_host(text: str, host: str) -> str:
 def _checked_path(path: str) -> str:
     if len(path) > MAX_SERVER or not printable(path) or " " in path:
         raise UsageError(f"path {path[:80]!r}: contains a space or a control character, or is too long")
-    return path
+    return "".join(char if char.isascii() else quote(char) for char in path)
 
 
 def parse_resolve(entries: Iterable[str]) -> dict[str, tuple[str, ...]]:
