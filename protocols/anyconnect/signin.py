@@ -135,8 +135,7 @@ class SignIn:
             self._certificate_failed = True
             return True
         if not document.auth_id:
-            text = document.error or document.message or "and got none that it accepts"
-            raise ClientCertificateRequired(f"the gateway wants a client certificate: {text}")
+            _no_certificate(document)
         return False
 
     async def _restart(self) -> Document:
@@ -238,7 +237,7 @@ class SignIn:
     def _no_form(self, document: Document) -> Never:
         text = document.error or document.failure or document.message
         if document.certificate_wanted:
-            raise ClientCertificateRequired(f"the gateway wants a client certificate {text}".rstrip())
+            _no_certificate(document)
         if text:
             _fail(text)
         raise MalformedAnswer("auth-no-form", f"a document {document.auth_id!r} without a form")
@@ -334,6 +333,12 @@ class SignIn:
 
     def _where(self) -> str:
         return self._gateway.url.authority
+
+
+def _no_certificate(document: Document) -> Never:
+    said = document.error or document.message
+    text = "the gateway wants a client certificate, and got none that it accepts"
+    raise ClientCertificateRequired(f"{text}: {said}" if said else text)
 
 
 def _fail(text: str) -> Never:
