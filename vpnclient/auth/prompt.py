@@ -185,12 +185,12 @@ class TerminalUser(_FormUser):
         return self._around()
 
     async def _ask(self, prompt: str, *, hidden: bool) -> str:
-        self._write(prompt)
-        line = await _in_thread(lambda wake: self._read(wake, hidden=hidden))
+        line = await _in_thread(lambda wake: self._read(prompt, wake, hidden=hidden))
         return self._given(line)
 
-    def _read(self, wake: int | None, *, hidden: bool) -> str | None:
+    def _read(self, prompt: str, wake: int | None, *, hidden: bool) -> str | None:
         with _no_echo(self._lines.terminal) if hidden else nullcontext():
+            self._write(prompt)
             try:
                 return self._lines.next(wake)
             finally:
@@ -229,9 +229,7 @@ class TerminalUser(_FormUser):
         if stored is not None:
             return stored
         with self._undisturbed():
-            self._write(prompt.rstrip().removesuffix(":") + ": ")
-            line = self._read(None, hidden=True)
-            return line or None
+            return self._read(prompt.rstrip().removesuffix(":") + ": ", None, hidden=True) or None
 
 
 def _trust_hint(error: NotTrusted) -> str:
