@@ -212,9 +212,32 @@ def test_a_full_link_stops_reading_the_device_and_loses_nothing() -> None:
         assert b.pump.stats().dropped == 0
 
 
-def test_a_pump_without_work_sleeps() -> None:
-    with bench() as b:
-        fill(b)  # blocked on the link is the state most prone to spinning
+def after_full_batches(b: Bench) -> None:
+    """A spin once began here: whole batches, then nothing."""
+    for _ in range(128):
+        b.kernel.send(ipv4())
+        b.peer.write(ENCODER.encode(ipv4()))
+    b.pump.start()
+    assert [b.peer.read() for _ in range(128)] and [b.packet() for _ in range(128)]
+    b.until(lambda: b.pump.stats().tx_packets == b.pump.stats().rx_packets == 128)
+
+
+def blocked_on_the_link(b: Bench) -> None:
+    b.pump.start()
+    fill(b)
+
+
+def idle(b: Bench) -> None:
+    b.pump.start()
+    b.pump.send_control(Kind.KEEPALIVE)
+    b.peer.read()
+
+
+@pytest.mark.parametrize("bring", [idle, after_full_batches, blocked_on_the_link])
+def test_a_pump_without_work_sleeps(bring: Callable[[Bench], None]) -> None:
+    with bench(start=False) as b:
+        bring(b)
+        time.sleep(0.02)
         before, cpu = b.pump.stats().wakeups, resource.getrusage(resource.RUSAGE_SELF).ru_utime
         time.sleep(0.2)
         assert b.pump.stats().wakeups == before

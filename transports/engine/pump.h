@@ -54,7 +54,6 @@ struct ve_pump {
 	int rekeying;
 	int rx_dry;				/* reading the link again would find nothing */
 	int rx_wants_write;			/* a handshake of the peer waits for room to answer */
-	int tx_more;				/* the device may have more than the last batch */
 	int link_writable;			/* 0: wait for POLLOUT before the next send */
 	int device_failures;			/* reads failed since the last that worked */
 	size_t pending;				/* bytes of a frame in buffer that TLS did not take yet */

@@ -207,7 +207,6 @@ static void push_packets(struct ve_pump *p)
 	uint8_t *packet = p->buffer + VE_HEADROOM;
 	int i, length;
 
-	p->tx_more = 0;
 	for (i = 0; i < TX_BATCH; i++) {
 		length = read_packet(p, mtu);
 		if (length == VE_EMPTY)
@@ -220,7 +219,6 @@ static void push_packets(struct ve_pump *p)
 		if (!push_pending(p))
 			return;
 	}
-	p->tx_more = 1;
 }
 
 static void transmit(struct ve_pump *p, int device_ready)
@@ -275,11 +273,11 @@ static void publish(struct ve_pump *p)
 		atomic_store_explicit(&p->counters[i], p->codec->counters[i], memory_order_relaxed);
 }
 
-/* Sleeps until something can be done; not at all while something is known to wait. */
+/* Sleeps until something can be done; not at all while TLS holds input, of which poll cannot tell. */
 static void wait_for(struct ve_pump *p, struct pollfd *fds)
 {
 	int blocked = p->pending || ve_tls_buffered_out(p->tls);
-	int timeout = !p->rx_dry || (p->tx_more && !blocked) ? 0 : -1;
+	int timeout = p->rx_dry ? -1 : 0;
 
 	fds[WAKE] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
 	fds[LINK] = (struct pollfd){.fd = ve_tls_fd(p->tls), .events = POLLIN};
