@@ -107,13 +107,12 @@ class Dialer:
         known = await self._lookup(host, port)
         first = (known.chosen,) if known.chosen else known.addresses
         try:
-            sock = await tcp.connect(host, first, port, self.settings.timeout)
+            sock, known.chosen = await tcp.connect(host, first, port, self.settings.timeout)
         except tcp.NoAddressWorked as exc:
             others = tuple(one for one in known.addresses if one not in first)
             if not others or not all(failure.no_route for failure in exc.failures):
                 raise
-            sock = await tcp.connect(host, others, port, self.settings.timeout)
-        known.chosen = str(sock.getpeername()[0])
+            sock, known.chosen = await tcp.connect(host, others, port, self.settings.timeout)
         return sock
 
     async def _lookup(self, host: str, port: int) -> _Known:

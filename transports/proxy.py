@@ -43,7 +43,7 @@ _ADDRESS = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]/?#\s]+))(?::([0-9]{1,5}))?")
 Warn = Callable[[str], None]
 
 
-class BadProxyUrl(ProxyError):
+class BadProxyUrl(ProxyError, ValueError):
     """A proxy URL that cannot be used; nothing was contacted.  The text never quotes user or password."""
 
 
@@ -143,7 +143,8 @@ async def open(
 async def _first_hop(proxy: Proxy, timeout: float) -> socket.socket:
     try:
         addresses = await tcp.resolve(proxy.host, proxy.port, timeout)
-        return await tcp.connect(proxy.host, addresses, proxy.port, timeout)
+        sock, _address = await tcp.connect(proxy.host, addresses, proxy.port, timeout)
+        return sock
     except Unreachable as exc:
         raise Unreachable(f"proxy {proxy}: {exc}") from exc
 
@@ -315,8 +316,8 @@ async def _feed_from(sock: socket.socket, exchange: Exchange) -> None:
         return
     exchange.feed(data)
     taken = len(data) - len(exchange.unread)
-    while taken > 0:
-        taken -= len(sock.recv(taken))
+    while taken > 0 and (data := sock.recv(taken)):
+        taken -= len(data)
 
 
 async def _peek(sock: socket.socket) -> bytes:

@@ -22,6 +22,7 @@ STAGGER = 0.25  # seconds before the next address is tried beside the last
 MAX_ADDRESSES = 32  # per name; more are not tried
 MAX_HOST = 253  # characters of a name
 KEEPALIVE_PROBES = 4
+MAX_KEEPALIVE_IDLE = 32767  # seconds: Linux refuses more
 KEEPALIVE_EVERY = 10  # seconds between probes
 
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -88,8 +89,8 @@ def interleave(addresses: Iterable[str]) -> tuple[str, ...]:
 
 async def connect(
     host: str, addresses: Sequence[str], port: int, timeout: float, *, stagger: float = STAGGER
-) -> socket.socket:
-    """A connected, non-blocking socket to the first address that answers; TCP_NODELAY is set.
+) -> tuple[socket.socket, str]:
+    """A connected, non-blocking socket to the first address that answers, and that address; TCP_NODELAY is set.
 
     host: for the error text.  timeout: for each address.  Raises NoAddressWorked.
     """
@@ -107,8 +108,7 @@ async def connect(
             for task in done:
                 error = task.exception()
                 if error is None:
-                    tasks.pop(task)
-                    return task.result()
+                    return task.result(), tasks.pop(task)
                 failures.append(_failure(tasks.pop(task), error, timeout))
     finally:
         await _drop(tasks)
@@ -148,7 +148,7 @@ def _failure(address: str, error: BaseException, timeout: float) -> Failure:
 
 def reason_of(error: Exception) -> str:
     """The system's text for an error, in lower case."""
-    if isinstance(error, OSError) and (error.errno or 0) > 0:
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno).lower()  # asyncio's own text repeats the address
     text = error.strerror if isinstance(error, OSError) else None
     return (text or str(error) or type(error).__name__).lower()
@@ -156,6 +156,7 @@ def reason_of(error: Exception) -> str:
 
 def keep_alive(sock: socket.socket, idle: int) -> None:
     """Probe the peer after `idle` seconds of silence; unanswered probes or data then end the connection."""
+    idle = max(1, min(idle, MAX_KEEPALIVE_IDLE))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     options = (
         ("TCP_KEEPIDLE", idle),

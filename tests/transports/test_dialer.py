@@ -39,9 +39,6 @@ def fake_network(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, list[int]]
         def __init__(self, address: str) -> None:
             self.address = address
 
-        def getpeername(self) -> tuple[str, int]:
-            return self.address, 443
-
         def close(self) -> None:
             pass
 

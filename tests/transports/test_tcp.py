@@ -81,8 +81,9 @@ def test_a_resolver_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_next_address_is_tried_when_one_fails() -> None:
     async def work() -> None:
         async with serving(echo) as port:
-            sock = await tcp.connect("vpn.test", ["127.0.0.2", "127.0.0.1"], port, 5)
+            sock, address = await tcp.connect("vpn.test", ["127.0.0.2", "127.0.0.1"], port, 5)
             with sock:
+                assert address == "127.0.0.1"
                 assert sock.getpeername() == ("127.0.0.1", port) and not sock.getblocking()
                 assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -118,7 +119,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, outcomes: dict[str, object]) -> li
 def test_an_address_that_hangs_delays_the_next_by_the_stagger_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         tried = scripted(monkeypatch, {"fd00::1": "hang", "192.0.2.1": None, "192.0.2.2": None})
-        sock = await tcp.connect("vpn.test", ["fd00::1", "192.0.2.1", "192.0.2.2"], 443, 60, stagger=0.01)
+        sock, _ = await tcp.connect("vpn.test", ["fd00::1", "192.0.2.1", "192.0.2.2"], 443, 60, stagger=0.01)
         assert sock.family == socket.AF_INET and tried == ["fd00::1", "192.0.2.1"]
         sock.close()
 
@@ -157,3 +158,5 @@ def test_keep_alive() -> None:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 70_000
+        tcp.keep_alive(sock, 10**9)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == tcp.MAX_KEEPALIVE_IDLE
