@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from transports.errors import ConnectionLost
 
@@ -12,8 +11,7 @@ class Readiness:
     """Several tasks may wait at once, in either direction.  The owner calls `close` before it closes the descriptor."""
 
     def __init__(self, fd: int) -> None:
-        self._input = _Direction(fd, asyncio.AbstractEventLoop.add_reader, asyncio.AbstractEventLoop.remove_reader)
-        self._output = _Direction(fd, asyncio.AbstractEventLoop.add_writer, asyncio.AbstractEventLoop.remove_writer)
+        self._input, self._output = _Direction(fd), _Output(fd)
 
     async def readable(self) -> None:
         """Raises ConnectionLost if `close` is called meanwhile."""
@@ -30,20 +28,17 @@ class Readiness:
 
 
 class _Direction:
-    def __init__(
-        self,
-        fd: int,
-        watch: Callable[[asyncio.AbstractEventLoop, int, Callable[[], None]], object],
-        unwatch: Callable[[asyncio.AbstractEventLoop, int], object],
-    ) -> None:
-        self._fd, self._watch, self._unwatch = fd, watch, unwatch
+    """Input; _Output is its twin."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
         self._loop: asyncio.AbstractEventLoop | None = None  # where the descriptor is registered now
         self._waiters: set[asyncio.Future[None]] = set()
 
     async def wait(self) -> None:
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._watch(loop, self._fd, self._wake)
+            self._watch(loop)
             self._loop = loop
         waiter: asyncio.Future[None] = loop.create_future()
         self._waiters.add(waiter)
@@ -72,4 +67,18 @@ class _Direction:
         """Only what is registered is removed: once closed, the number may be another descriptor's."""
         loop, self._loop = self._loop, None
         if loop is not None and not loop.is_closed():
-            self._unwatch(loop, self._fd)
+            self._unwatch(loop)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_reader(self._fd, self._wake)
+
+    def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_reader(self._fd)
+
+
+class _Output(_Direction):
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_writer(self._fd, self._wake)
+
+    def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.remove_writer(self._fd)

@@ -135,8 +135,7 @@ class TlsStream:
         if lib.ve_tls_rekey(self._usable()) != lib.VE_OK:
             raise TlsError(f"{self._host}: {text(lib.ve_tls_error(self.native))}")
         await self._flush()
-        while not lib.ve_tls_rekey_done(self._usable()):
-            await self._read_ahead()
+        await self._read_ahead()
 
     def detach(self) -> None:
         """Stop using the descriptor here: a pump owns the connection until `reattach`."""
@@ -257,15 +256,16 @@ class TlsStream:
             await self._ready.writable()
 
     async def _read_ahead(self) -> None:
-        """Let a handshake that the peer or we began go on; application data on the way is kept."""
-        got = lib.ve_tls_read(self._usable(), self._room, lib.VE_TLS_RECORD)
-        if got > 0:
-            self._heard = True
-            self._stash += ffi.buffer(self._room, got)
-        elif got == lib.VE_EOF:
-            raise ConnectionLost(f"{self._host}: the peer closed the connection")
-        else:
-            await self._wait(got)
+        """Let a renegotiation, ours or the peer's, come to its end; application data on the way is kept."""
+        while not lib.ve_tls_rekey_done(self._usable()):
+            got = lib.ve_tls_read(self.native, self._room, lib.VE_TLS_RECORD)
+            if got > 0:
+                self._heard = True
+                self._stash += ffi.buffer(self._room, got)
+            elif got == lib.VE_EOF:
+                raise ConnectionLost(f"{self._host}: the peer closed the connection")
+            elif got == lib.VE_ERROR or not lib.ve_tls_rekey_done(self.native):
+                await self._wait(got)
 
     def _raise_write_failure(self) -> None:
         """A refused send: the peer may have said why before it went, so look for its alert first."""

@@ -174,7 +174,7 @@ VE_API int ve_tls_shutdown(struct ve_tls *tls);	/* queue close_notify; then flus
 /* Renew the keys: TLS 1.2 renegotiates, TLS 1.3 sends a KeyUpdate and asks for the peer's.  VE_OK: begun; VE_ERROR: the
  * peer cannot, the connection goes on unless ve_tls_failure says otherwise.  Drive it with ve_tls_read. */
 VE_API int ve_tls_rekey(struct ve_tls *tls);
-VE_API int ve_tls_rekey_done(struct ve_tls *tls);	/* 1: done, 0: still under way */
+VE_API int ve_tls_rekey_done(struct ve_tls *tls);	/* 0: a renegotiation is under way, ours or the peer's */
 VE_API int ve_tls_export(struct ve_tls *tls, const char *label, uint8_t *out, size_t length);
 VE_API int ve_tls_finished(struct ve_tls *tls, uint8_t *out, size_t size);	/* own Finished, for channel binding */
 VE_API const char *ve_tls_error(const struct ve_tls *tls);	/* what came, what was wanted */

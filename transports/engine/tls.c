@@ -277,10 +277,7 @@ int ve_tls_write(struct ve_tls *tls, const uint8_t *data, size_t length)
 		return VE_ERROR;
 	if (!tls->established || length == 0)
 		return misuse(tls, "write: before the handshake, or nothing to write");
-	if (tls->rekeying && !ve_tls_rekey_done(tls))
-		return VE_WANT_READ;
-	/* With TLS 1.3 a handshake state here means a KeyUpdate to send, which libssl puts in front of the record. */
-	if (SSL_in_init(tls->ssl) && SSL_version(tls->ssl) <= TLS1_2_VERSION)
+	if (!ve_tls_rekey_done(tls))
 		return VE_WANT_READ;
 	if (length > VE_TLS_RECORD)
 		length = VE_TLS_RECORD;
@@ -354,7 +351,7 @@ int ve_tls_rekey(struct ve_tls *tls)
 		return VE_ERROR;
 	if (!tls->established)
 		return misuse(tls, "rekey: before the handshake");
-	if (tls->rekeying && !ve_tls_rekey_done(tls))
+	if (!ve_tls_rekey_done(tls))
 		return VE_OK;
 	ERR_clear_error();
 	result = SSL_version(tls->ssl) >= TLS1_3_VERSION ? rekey_13(tls) : rekey_12(tls);
@@ -365,7 +362,11 @@ int ve_tls_rekey(struct ve_tls *tls)
 
 int ve_tls_rekey_done(struct ve_tls *tls)
 {
-	if (tls->rekeying && !tls->dead && !SSL_renegotiate_pending(tls->ssl) && !SSL_in_init(tls->ssl))
-		tls->rekeying = 0;
+	/* With TLS 1.3 a handshake state means a KeyUpdate to send, which libssl puts in front of the next record. */
+	if (tls->dead || SSL_version(tls->ssl) >= TLS1_3_VERSION)
+		return 1;
+	if (tls->rekeying && SSL_renegotiate_pending(tls->ssl))
+		return 0;
+	tls->rekeying = SSL_in_init(tls->ssl);
 	return !tls->rekeying;
 }

@@ -27,7 +27,7 @@ struct ve_tls {
 	int server, any_client;
 	int established;		/* the first handshake is done */
 	int dead;			/* a fatal error: hands off libssl */
-	int rekeying;			/* ve_tls_rekey began a renegotiation */
+	int rekeying;			/* a renegotiation is under way, ours or the peer's */
 	int asked;			/* the peer asked for a client certificate */
 	int faults[TLS_FAULTS];		/* X509_V_ERR_*, in the order found */
 	int fault_count, fault_depth;
