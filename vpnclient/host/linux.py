@@ -213,7 +213,12 @@ class NativeHost:
         links = netlink.links()
         self._names = {index: each.name for index, each in links.items()}
         loopback = frozenset(index for index, each in links.items() if each.loopback)
-        paths = {gateway: path for gateway in plan.gateways if (path := netlink.path_to(gateway)) is not None}
+        paths = {
+            gateway: path
+            for gateway in plan.gateways
+            if ip_network(gateway) not in self._owned  # the kernel would answer with our own route
+            and (path := netlink.path_to(gateway)) is not None
+        }
         return Snapshot(link.index, tuple(foreign), tuple(own), paths, loopback, _has_ipv6(link.name))
 
     def _set_up(self, netlink: Netlink, link: Link, layout: Layout) -> None:
