@@ -121,22 +121,36 @@ class Gateway:
         return replace(url, target=f"{url.target}?{query}")
 
     async def _send(self, method: str, url: Url, body: bytes | None, fresh: bool) -> Response:
-        try:
-            response = await self._http.request(
-                method, str(url), headers=self._headers(body), body=body, follow_redirects=False, fresh=fresh
-            )
-        except ClientCertificateWanted as exc:
-            raise ClientCertificateRequired(f"{CERTIFICATE_WANTED}: {exc}") from exc
-        except ConnectionLost as exc:
-            info = self._http.stream_info
-            missing = info is not None and info.client_certificate_asked and not info.client_certificate_sent
-            if missing or isinstance(exc.__cause__, ClientCertificateWanted):
-                # ocserv just closes; with TLS 1.3 that shows at the first read only (section 2.8)
-                raise ClientCertificateRequired(f"{CERTIFICATE_WANTED} and closed the connection") from exc
-            raise
+        headers = self._headers(body)
+        for attempt in (1, 2):
+            try:
+                response = await self._http.request(
+                    method, str(url), headers=headers, body=body, follow_redirects=False, fresh=fresh
+                )
+                break
+            except ClientCertificateWanted as exc:
+                raise ClientCertificateRequired(f"{CERTIFICATE_WANTED}: {exc}") from exc
+            except ConnectionLost as exc:
+                self._judge_loss(exc, fresh, attempt)
         if any(value.strip().startswith("ClientCertAuthFailed=") for value in response.values("Set-Cookie")):
             self.certificate_refused = True
         return response
+
+    def _judge_loss(self, error: ConnectionLost, fresh: bool, attempt: int) -> None:
+        """A connection that asked for a certificate was lost; returns to try once more, or raises.
+
+        ocserv just closes when it does not like the certificate, or has none; with TLS 1.3 that shows at the first
+        read only (section 2.8).  A gateway that just went away does not get as far a second time.
+        """
+        if isinstance(error.__cause__, ClientCertificateWanted):
+            raise ClientCertificateRequired(f"{CERTIFICATE_WANTED}: {error.__cause__}") from error
+        info = self._http.stream_info
+        if info is None or not info.client_certificate_asked or not fresh:
+            raise error
+        if attempt > 1:
+            got = "did not take ours" if info.client_certificate_sent else "got none"
+            text = f"{CERTIFICATE_WANTED} and {got}: it closed the connection before any answer, twice"
+            raise ClientCertificateRequired(text) from error
 
     def _headers(self, body: bytes | None) -> list[tuple[str, str]]:
         """Headers of every request.  The place for the STRAP keys and the mobile device's identity, once there are any.
@@ -172,6 +186,8 @@ def refusal(response: Response) -> Exception | None:
             return NotSupported(
                 "http-auth", f"the gateway wants HTTP authentication ({names}), which this version cannot do"
             )
+    if response.status in (401, 403) and "certificate" in reason.lower():
+        return ClientCertificateRequired(f"{CERTIFICATE_WANTED}: {response.status} {reason}")  # ocserv, measured
     if response.status in (401, 403):
         return SignInFailed(f"the gateway refused the sign-in: {response.status} {reason}".rstrip())
     return None

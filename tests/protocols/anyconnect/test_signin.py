@@ -412,13 +412,34 @@ def test_a_refused_certificate_is_told() -> None:  # Q7
     assert "client certificate" in user.said[0]
 
 
-def test_a_connection_closed_for_want_of_a_certificate() -> None:
-    with pytest.raises(ClientCertificateRequired):
-        run(FakeHttp([ConnectionLost("closed")], certificate_asked=True))
-    with pytest.raises(ClientCertificateRequired):
-        run(FakeHttp([ClientCertificateWanted("alert")]))
+@pytest.mark.parametrize(("sent", "text"), [(False, "got none"), (True, "did not take ours")])
+def test_a_connection_closed_for_want_of_a_certificate(sent: bool, text: str) -> None:
+    http = FakeHttp([ConnectionLost("closed")] * 2, certificate_asked=True, certificate_sent=sent)
+    with pytest.raises(ClientCertificateRequired, match=text):
+        run(http, has_client_certificate=sent)
+    assert [request.fresh for request in http.requests] == [True, True]
+
+
+def test_a_connection_lost_once_is_no_matter_of_certificates() -> None:
+    run(FakeHttp([ConnectionLost("closed"), LOGIN, SUCCESS], certificate_asked=True), bob())
+    with pytest.raises(Unreachable):
+        run(FakeHttp([ConnectionLost("closed"), Unreachable("gone")], certificate_asked=True))
     with pytest.raises(ConnectionLost):
         run(FakeHttp([ConnectionLost("closed")]))
+
+
+def test_an_alert_for_want_of_a_certificate() -> None:
+    with pytest.raises(ClientCertificateRequired):
+        run(FakeHttp([ClientCertificateWanted("alert")]))
+    lost = ConnectionLost("no answer")
+    lost.__cause__ = ClientCertificateWanted("alert")
+    with pytest.raises(ClientCertificateRequired):
+        run(FakeHttp([lost]))
+
+
+def test_a_status_that_names_the_certificate() -> None:  # ocserv 1.1.6: 401 No certificate
+    with pytest.raises(ClientCertificateRequired, match="401 No certificate"):
+        run(FakeHttp([answer(status=401, reason="No certificate")]))
 
 
 # --- redirects and load balancing (Q4) ---
