@@ -68,7 +68,7 @@ class AnyConnectSite:
         except Exhausted as exc:
             return Page(503, "Service Unavailable", (("X-Reason", str(exc)),))
         except xml.BadReply as exc:
-            return Page(400, "Bad Request", (("X-Reason", str(exc).replace("\n", " ")),), close=True)
+            return Page(400, "Bad Request", (("X-Reason", str(exc)),), close=True)
         return Page(405, "Method Not Allowed", (("Allow", "GET, POST, CONNECT"),), close=True)
 
     # --- sign-in ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ Source: anyconnect.md sections 3.3, 4, 5, 10.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, IntEnum
 from ipaddress import IPv4Network
 from urllib.parse import quote
@@ -114,7 +114,17 @@ class AnyConnectServer:
         self._asked_at = -math.inf  # when our last DPD request left
         self._traffic = Traffic(now, now)
 
-    def on_control(self, frame: Control, now: float) -> list[ServerAction]:
+    def on_controls(self, frames: Sequence[Control], now: float) -> list[ServerAction]:
+        """Of several DPD requests only the last is answered (section 4: a flood costs one answer a turn)."""
+        asked = [frame for frame in frames if frame.kind == Kind.DPD_REQ]
+        return [
+            action
+            for frame in frames
+            if frame.kind != Kind.DPD_REQ or frame is asked[-1]
+            for action in self._on_control(frame)
+        ]
+
+    def _on_control(self, frame: Control) -> list[ServerAction]:
         if self.state is not State.OPEN:
             return []
         handler = _HANDLERS.get(frame.kind)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from transports.errors import TransportError
+from transports.errors import DeviceError, TransportError
 from transports.tls import ServerContext, TlsStream
 from transports.tun import Tun
 from vpnclient.lab.certificate import pin_of
@@ -24,7 +24,7 @@ from vpnclient.lab.device import configure
 from vpnclient.lab.link import Link
 from vpnclient.lab.netns import LabError
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import Hangup, OpenTunnel, Site
+from vpnclient.lab.site import Hangup, OpenTunnel, Page, Site
 from vpnclient.lab.store import LabSession, Store
 from vpnclient.lab.web import HttpServer, Refused
 
@@ -187,10 +187,14 @@ class Gateway:
             if tunnel.link is not None:
                 tunnel.link.end(Hangup("taken over by a new connection", forget=False))
                 await tunnel.link.closed.wait()
-            if session not in tuple(self._store):
-                raise LabError(f"{session!r} ended while its new connection waited")
-            if tunnel.tun is None:
-                tunnel.tun = await self._device(session, opened.mtu)
+            try:
+                if session not in tuple(self._store):
+                    raise LabError(f"{session!r} ended while its new connection waited")
+                if tunnel.tun is None:
+                    tunnel.tun = await self._device(session, opened.mtu)
+            except (DeviceError, LabError) as exc:
+                await server.answer(Page(503, "Service Unavailable", (("X-Reason", str(exc)),), close=True))
+                raise
             first = await server.switch(opened.reason, opened.headers)
             session.connected += 1
             link = tunnel.link = Link(tunnel.tun, stream, opened, self._log)

@@ -79,11 +79,11 @@ class Link:
     def _on_ready(self) -> None:
         assert self._pump is not None  # the reader is added after the pump
         now = time.monotonic()
-        for kind, payload in self._pump.controls():
-            try:
-                self._act(self._controller.on_control(Control(kind, payload), now))
-            except ProtocolError as exc:
-                self.end(Hangup(str(exc), forget=False))
+        frames = [Control(kind, payload) for kind, payload in self._pump.controls()]
+        try:
+            self._act(self._controller.on_controls(frames, now))
+        except ProtocolError as exc:
+            self.end(Hangup(str(exc), forget=False))
         for event in self._pump.events():
             ending = _ENDINGS.get(event.kind)
             if ending is None:

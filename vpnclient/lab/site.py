@@ -9,7 +9,7 @@ Nothing here does I/O: a protocol's side of the lab is tested with requests in a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,7 +62,8 @@ ServerAction = Send | Rekey | Hangup | Warn
 class ServerController(Protocol):
     """The gateway's side of a tunnel's life; like protocols.base.Controller, times are monotonic seconds."""
 
-    def on_control(self, frame: Control, now: float) -> list[ServerAction]: ...
+    def on_controls(self, frames: Sequence[Control], now: float) -> list[ServerAction]:
+        """What to do about the frames that came since the last call, at most as many as the engine's queue holds."""
 
     def on_time(self, traffic: Traffic, now: float) -> list[ServerAction]: ...
 

@@ -91,7 +91,7 @@ class HttpServer:
     async def answer(self, page: Page) -> bool:
         """Send a page; False: the connection is to be closed."""
         ends = [("Connection", "close")] if page.close else []
-        headers = [SERVER, *page.headers, *ends, ("Content-Length", str(len(page.body)))]
+        headers = [SERVER, *_clean(page.headers), *ends, ("Content-Length", str(len(page.body)))]
         response = h11.Response(status_code=page.status, reason=page.reason, headers=headers)
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             events: list[h11.Event] = [response, h11.Data(data=page.body), h11.EndOfMessage()]
@@ -100,9 +100,14 @@ class HttpServer:
 
     async def switch(self, reason: str, headers: Headers) -> bytes:
         """Answer a CONNECT with 200; the bytes that the client sent after it."""
-        await self._send(h11.Response(status_code=200, reason=reason, headers=[SERVER, *headers]))
+        await self._send(h11.Response(status_code=200, reason=reason, headers=[SERVER, *_clean(headers)]))
         rest, _ = self._http.trailing_data
         return bytes(rest)
 
     async def _send(self, *events: h11.Event) -> None:
         await self._stream.write(b"".join(self._http.send(event) or b"" for event in events))
+
+
+def _clean(headers: Headers) -> Headers:
+    """Values may quote what a client sent: whatever it was, one line of ASCII goes out."""
+    return tuple((name, "".join(c if " " <= c <= "~" else "." for c in value).strip()) for name, value in headers)

@@ -71,12 +71,19 @@ def server(dpd: int = 10, keepalive: int = 0, expires_at: float = math.inf) -> A
 
 
 def test_dpd_requests_are_answered_with_their_payload() -> None:
-    assert server().on_control(Control(3, b"ABCDE"), 100.0) == [Send(Control(4, b"ABCDE"))]
+    assert server().on_controls([Control(3, b"ABCDE")], 100.0) == [Send(Control(4, b"ABCDE"))]
+
+
+def test_of_a_flood_of_requests_the_last_is_answered() -> None:
+    flood = [Control(3, bytes([n])) for n in range(200)]
+    assert server().on_controls(flood, 100.0) == [Send(Control(4, b"\xc7"))]
+    said, hangup = server().on_controls([*flood, Control(5, b"\xb0")], 100.0)
+    assert said == Send(Control(4, b"\xc7")) and isinstance(hangup, Hangup)
 
 
 def test_signs_of_life_need_no_answer() -> None:
-    assert server().on_control(Control(4), 100.0) == []
-    assert server().on_control(Control(7), 100.0) == []
+    assert server().on_controls([Control(4)], 100.0) == []
+    assert server().on_controls([Control(7)], 100.0) == []
 
 
 @pytest.mark.parametrize(
@@ -85,19 +92,19 @@ def test_signs_of_life_need_no_answer() -> None:
 )
 def test_a_disconnect_ends_the_session_or_only_the_link(payload: bytes, forget: bool) -> None:
     controller = server()
-    (hangup,) = controller.on_control(Control(5, payload), 100.0)
+    (hangup,) = controller.on_controls([Control(5, payload)], 100.0)
     assert isinstance(hangup, Hangup) and hangup.forget is forget
-    assert controller.on_control(Control(3), 100.0) == []  # it is over
+    assert controller.on_controls([Control(3)], 100.0) == []  # it is over
 
 
 def test_parting_words_are_capped_and_printable() -> None:
-    (hangup,) = server().on_control(Control(5, b"\xb0a\x1b[0m\n" + b"x" * 5000), 100.0)
+    (hangup,) = server().on_controls([Control(5, b"\xb0a\x1b[0m\n" + b"x" * 5000)], 100.0)
     assert isinstance(hangup, Hangup)
     assert hangup.reason.startswith("client said b0 a.[0m.x") and len(hangup.reason) < 250
 
 
 def test_unknown_packets_are_told_and_skipped() -> None:
-    assert server().on_control(Control(6, b"12"), 100.0) == [Warn("packet type 6 with 2 bytes ignored")]
+    assert server().on_controls([Control(6, b"12")], 100.0) == [Warn("packet type 6 with 2 bytes ignored")]
 
 
 def test_a_silent_client_is_asked_twice_then_lost() -> None:

@@ -111,3 +111,8 @@ def test_continue_is_sent_when_it_is_waited_for() -> None:
     head = b"POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     seen, sent = converse(head, b"ok")
     assert seen[0].body == b"ok" and sent.startswith(b"HTTP/1.1 100 ")
+
+
+def test_header_values_are_one_line_of_ascii_whatever_they_quote() -> None:
+    _, sent = converse(GET, page=Page(400, "Bad Request", (("X-Reason", "é\r\nSet-Cookie: x=y\x00"),), close=True))
+    assert b"X-Reason: ...Set-Cookie: x=y.\r\n" in sent
