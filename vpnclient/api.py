@@ -1,0 +1,113 @@
+"""What a plug-in may import; everything else may change without notice.
+
+A protocol of another package is a class with the methods of VpnProtocol, named by an entry point in the group
+`vpnclient.protocols`.  It raises the errors below, and its texts never hold a cookie, key or password.
+"""
+
+from __future__ import annotations
+
+from protocols.base import (
+    Action,
+    Address,
+    Choice,
+    Control,
+    Controller,
+    Ended,
+    Field,
+    Form,
+    Interface,
+    Network,
+    Reconnect,
+    Rekey,
+    Secret,
+    Send,
+    SignInOptions,
+    Ticket,
+    Traffic,
+    Tunnel,
+    TunnelConfig,
+    TunnelOptions,
+    User,
+    VpnProtocol,
+    Warn,
+)
+from protocols.errors import (
+    ClientCertificateRequired,
+    ConfigurationRefused,
+    ConnectRefused,
+    CookieRejected,
+    GatewayUnavailable,
+    InputRequired,
+    MalformedAnswer,
+    MalformedFrame,
+    ProtocolError,
+    SignInCancelled,
+    SignInFailed,
+    UnexpectedFrame,
+    UnknownGroup,
+)
+from transports.dialer import Dialer
+from transports.errors import (
+    ConnectionLost,
+    HttpError,
+    NotTrusted,
+    TlsError,
+    TransportError,
+    Unreachable,
+)
+from transports.http import HttpClient, Response, open_stream
+from transports.tls import TlsInfo, TlsStream
+from vpnclient.events import Event, Listener
+
+__all__ = [
+    "Action",
+    "Address",
+    "Choice",
+    "ClientCertificateRequired",
+    "ConfigurationRefused",
+    "ConnectRefused",
+    "ConnectionLost",
+    "Control",
+    "Controller",
+    "CookieRejected",
+    "Dialer",
+    "Ended",
+    "Event",
+    "Field",
+    "Form",
+    "GatewayUnavailable",
+    "HttpClient",
+    "HttpError",
+    "InputRequired",
+    "Interface",
+    "Listener",
+    "MalformedAnswer",
+    "MalformedFrame",
+    "Network",
+    "NotTrusted",
+    "ProtocolError",
+    "Reconnect",
+    "Rekey",
+    "Response",
+    "Secret",
+    "Send",
+    "SignInCancelled",
+    "SignInFailed",
+    "SignInOptions",
+    "Ticket",
+    "TlsError",
+    "TlsInfo",
+    "TlsStream",
+    "Traffic",
+    "TransportError",
+    "Tunnel",
+    "TunnelConfig",
+    "TunnelOptions",
+    "UnexpectedFrame",
+    "UnknownGroup",
+    "Unreachable",
+    "User",
+    "VpnProtocol",
+    "Warn",
+    "open_stream",
+]
