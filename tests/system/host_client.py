@@ -34,9 +34,13 @@ class Client:
         env = {**os.environ, "VPNCLIENT_RUN_DIR": str(run_dir), "PYTHONPATH": str(ROOT)}
         self.process = space.popen(sys.executable, str(DRIVER), profile, interface, script, env=env)
 
-    def ask(self, order: str, **fields: object) -> dict[str, object]:
-        assert self.process.stdin and self.process.stdout
+    def send(self, order: str, **fields: object) -> None:
+        assert self.process.stdin
         print(json.dumps({"do": order, **fields}), file=self.process.stdin, flush=True)
+
+    def ask(self, order: str, **fields: object) -> dict[str, object]:
+        self.send(order, **fields)
+        assert self.process.stdout
         answer = json.loads(self.process.stdout.readline())
         assert isinstance(answer, dict)
         return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -258,3 +259,42 @@ def test_many_routes(namespaces: Pair, run_dir: Path) -> None:
         client.leave()
         client.ok("close")
     assert before.differences(space.snapshot()) == []
+
+
+def test_killed_while_routes_are_added(namespaces: Pair, run_dir: Path) -> None:
+    space = namespaces.client
+    before = space.snapshot()
+    includes = [f"10.{i // 256}.{i % 256}.0/24" for i in range(1000)]
+    excludes = [f"172.16.{i // 16}.{i % 16 * 16}/28" for i in range(1000)]
+    with driver(space, run_dir) as client:
+        client.send("apply", **{**FULL, "include": [*includes, "172.16.0.0/12"], "exclude": excludes})
+        until = time.monotonic() + 20
+        while "172.16.9.0/28" not in space.ip("route"):
+            assert time.monotonic() < until
+        client.kill()
+    assert "10.0.0.0/24" not in space.ip("route")  # it was in the middle of it
+    assert restore(space, run_dir).startswith("restored")
+    assert before.differences(space.snapshot()) == []
+
+
+def test_update_to_the_same_does_nothing(namespaces: Pair, run_dir: Path) -> None:
+    with driver(namespaces.client, run_dir) as client:
+        first = client.ok("apply", **SPLIT)
+        journal = (run_dir / "work.journal").read_bytes()
+        again = client.ok("update", **SPLIT)
+        assert {**again, "warnings": []} == {**first, "warnings": []}
+        assert (run_dir / "work.journal").read_bytes() == journal
+        client.leave()
+
+
+def test_losing_dns_gives_the_file_back(namespaces: Pair, run_dir: Path) -> None:
+    old = namespaces.client.resolv_conf.read_text()
+    with driver(namespaces.client, run_dir) as client:
+        client.ok("apply", **FULL)
+        assert namespaces.client.resolv_conf.read_text() != old
+        assert "".join(client.ok("update", **{**FULL, "dns": []})["dns_backend"]) == "off"
+        assert namespaces.client.resolv_conf.read_text() == old
+        client.ok("update", **FULL)
+        assert "10.90.0.1" in namespaces.client.resolv_conf.read_text()
+        client.leave()
+    assert namespaces.client.resolv_conf.read_text() == old

@@ -286,8 +286,8 @@ class NativeHost:
         try:
             job(route)
         except NetlinkFailure as exc:
-            if route.kind is Kind.GATEWAY or exc.code == errno.EPERM:
-                raise
+            if exc.code == errno.EPERM or (route.kind is Kind.GATEWAY and not exc.exists):
+                raise  # exists: another client of the same gateway was faster, its route serves us too
             refused.add(route.dst)
             warnings.add(str(exc))
         else:
