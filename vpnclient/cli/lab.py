@@ -38,14 +38,16 @@ app.add_typer(serve, name="serve")
 
 T = TypeVar("T")
 
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="read a password a line, one for each --user")]
+CertificateFile = Annotated[Path | None, typer.Option("--certificate", help="PEM; without it one is made, self-signed")]
+ClientCa = Annotated[Path | None, typer.Option(help="PEM: certificates it signed sign in without a password")]
+
 
 @serve.command("anyconnect")
 def serve_anyconnect(
     listen: Annotated[str, typer.Option(help="ADDRESS:PORT to listen on; port 0: any free one")] = "127.0.0.1:0",
     user: Annotated[list[str] | None, typer.Option(help="who may sign in (repeatable)")] = None,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="read a password a line, one for each --user")
-    ] = False,
+    password_stdin: PasswordStdin = False,
     group: Annotated[list[str] | None, typer.Option(help="groups to choose from (repeatable)")] = None,
     challenge: Annotated[str, typer.Option(help="ask for this code in a second form")] = "",
     legacy: Annotated[bool, typer.Option("--legacy", help="speak only the older, form-encoded sign-in")] = False,
@@ -64,13 +66,9 @@ def serve_anyconnect(
     banner: Annotated[str, typer.Option(help="text shown when the tunnel is up")] = "",
     session_timeout: Annotated[int, typer.Option(help="seconds until a session ends; 0: never")] = 0,
     tls_max: Annotated[str, typer.Option(help="newest TLS version: 1.2 or 1.3")] = "",
-    certificate_file: Annotated[
-        Path | None, typer.Option("--certificate", help="PEM; without it one is made, self-signed")
-    ] = None,
+    certificate_file: CertificateFile = None,
     key: Annotated[Path | None, typer.Option(help="PEM key of --certificate, if in another file")] = None,
-    client_ca: Annotated[
-        Path | None, typer.Option(help="PEM: certificates it signed sign in without a password")
-    ] = None,
+    client_ca: ClientCa = None,
 ) -> None:
     """Run an AnyConnect gateway (as ocserv is one).
 

@@ -193,7 +193,7 @@ class _Demo:
         self._report.check(f"nothing left in the {whose}'s namespace", not left, detail)
 
     def _check_journals(self) -> None:
-        names = [path.name for path in self._run_dir.glob("*.journal")] if self._run_dir.exists() else []
+        names = sorted(path.name for path in self._run_dir.glob("**/*"))
         self._report.check("no journal left", not names, ", ".join(names))
 
 
