@@ -94,13 +94,14 @@ class Pump:
         )
         if not native:
             raise EngineError(text(error))
-        self._kept = (tun, stream)  # borrowed by the thread: they must outlive it
-        self._native = ffi.gc(native, lib.ve_pump_free)
+        borrowed = (tun, stream, stream.native)  # by the thread, so they are kept until it is joined
+        self._native = ffi.gc(native, lambda pump, _kept=borrowed: lib.ve_pump_free(pump))
         self._control = ffi.new("struct ve_control *")
 
     def start(self) -> None:
+        """Once.  Raises EngineError."""
         if lib.ve_pump_start(self._native) != lib.VE_OK:
-            raise EngineError("the pump's thread cannot be started, or runs already")
+            raise EngineError("the pump's thread cannot be started, or was started before")
 
     def fileno(self) -> int:
         """Readable while control frames or events wait."""

@@ -14,10 +14,13 @@ from __future__ import annotations
 import struct
 from collections import deque
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from protocols.base import Control
 from protocols.errors import MalformedFrame
-from transports.sink import PacketSink, Reservation
+
+if TYPE_CHECKING:
+    from transports.sink import PacketSink, Reservation
 
 HEADER = struct.Struct("!4sHBB")
 MAGIC = bytes.fromhex("53544601")

@@ -98,7 +98,8 @@ VE_API void ve_codec_free(struct ve_codec *codec);
 /* Decode bytes in any chunking.  VE_OK, or VE_ERROR: the stream cannot go on, see ve_codec_error. */
 VE_API int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
 VE_API int ve_codec_next_control(struct ve_codec *codec, struct ve_control *out);	/* VE_OK or VE_EMPTY */
-/* Frame a packet or a control frame; returns the bytes written to out, or VE_FULL, or VE_ERROR. */
+/* Frame a packet or a control frame; returns the bytes written to out, or VE_FULL: size is too small, or VE_ERROR: the
+ * payload or its kind does not fit a frame.  A payload that lies where it belongs in out already is not copied. */
 VE_API int ve_codec_encode(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size);
 VE_API int ve_codec_encode_control(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length,
 				   uint8_t *out, size_t size);
@@ -196,8 +197,8 @@ enum {	/* why a pump stopped by itself, or what it tells besides control frames 
 	VE_EVENT_STOPPED = 7		/* asked for by ve_pump_stop */
 };
 
-struct ve_pump_stats {
-	uint64_t rx_packets, rx_bytes;	/* from the link, inner IP */
+struct ve_pump_stats {	/* published once a turn of the thread, at least before it sleeps */
+	uint64_t rx_packets, rx_bytes;	/* from the link to the device, inner IP */
 	uint64_t tx_packets, tx_bytes;	/* to the link, inner IP */
 	uint64_t rx_controls, tx_controls;
 	uint64_t last_rx_ns, last_tx_ns;/* last bytes received, last bytes sent on the link */
@@ -215,7 +216,7 @@ struct ve_pump;
  * were read with the HTTP answer.  mtu: the largest packet taken from the device. */
 VE_API struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing, size_t mtu,
 				   const uint8_t *first, size_t first_length, char *err, size_t err_size);
-VE_API int ve_pump_start(struct ve_pump *pump);
+VE_API int ve_pump_start(struct ve_pump *pump);	/* once */
 VE_API int ve_pump_event_fd(const struct ve_pump *pump);	/* readable: controls or events wait */
 /* Any thread: */
 VE_API int ve_pump_send_control(struct ve_pump *pump, uint32_t kind, const uint8_t *payload, size_t length);

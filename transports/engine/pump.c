@@ -97,7 +97,7 @@ int ve_pump_start(struct ve_pump *pump)
 	sigset_t all, before;
 	int rc;
 
-	if (pump->running)
+	if (pump->running || pump->stop_at)
 		return VE_ERROR;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
