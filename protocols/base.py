@@ -226,13 +226,23 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismissed:
+    """The gateway closed the session without saying why; it may only be restarting.
+
+    One attempt with the ticket tells: a gateway that is there and refuses it has ended the session.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warn:
     """Tell the user, go on."""
 
     text: str
 
 
-Action = Send | Reconnect | Rekey | Ended | Warn
+Action = Send | Reconnect | Rekey | Ended | Dismissed | Warn
 
 
 class Controller(Protocol):

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from protocols.base import Action, Control, Controller, Dismissed, Ended, Reconnect, Rekey, Send, Traffic, Tunnel, Warn
+from protocols.errors import ProtocolError
 from transports.pump import Pump, PumpEvent, PumpEventKind, PumpStats
 from transports.tun import Tun
-
-from protocols.base import Action, Control, Controller, Ended, Reconnect, Rekey, Send, Traffic, Tunnel, Warn
-from protocols.errors import ProtocolError
 
 GOODBYE_LINGER = 1.0  # seconds to get the last frames out (anyconnect.md Q34 allows 5)
 TICK = 1.0  # seconds between two looks at the clock and the counters
@@ -30,6 +29,7 @@ class Why(Enum):
     LOST = auto()  # the link failed or went silent: reconnect
     RENEW = auto()  # planned: a rekey by new tunnel
     ENDED = auto()  # the gateway ended the session
+    DISMISSED = auto()  # the gateway closed it without saying why: it may be restarting
     DEVICE_GONE = auto()  # somebody removed the interface
 
 
@@ -134,6 +134,8 @@ class Carrier:
                     self._finish(Outcome(Why.RENEW if planned else Why.LOST, reason))
                 case Ended(reason, _):
                     self._finish(Outcome(Why.ENDED, reason))
+                case Dismissed(reason):
+                    self._finish(Outcome(Why.DISMISSED, reason))
 
     def _finish(self, outcome: Outcome) -> None:
         if self._outcome is None:

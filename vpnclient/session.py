@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 STATISTICS_EVERY = 1.0  # seconds between two Statistics events
 UNAVAILABLE_BEFORE_SIGN_IN = 2  # a gateway that was restarted answers an unknown cookie with 503 (cli-parity.md 6.2)
-CLOSE_LIMIT = 5.0  # seconds for the goodbye at the gateway (anyconnect.md Q34)
+DISMISSED_AGAIN = 60.0  # seconds
 
 
 class Stop(Enum):
@@ -153,6 +153,7 @@ class Session:
         self._stop_event = asyncio.Event()
         self._retry_now = asyncio.Event()
         self._last_statistics = 0.0
+        self._dismissed_at = -DISMISSED_AGAIN
 
     # --- asked from outside (signal handlers) ---
 
@@ -268,7 +269,7 @@ class Session:
                     raise HostError(outcome.reason, hint="something else removed the interface; connect again")
             self._emit(StateChanged(State.RECONNECTING, outcome.reason))
             try:
-                ticket, tunnel = await self._reconnect(ticket)
+                ticket, tunnel = await self._reconnect(ticket, self._judgement(outcome))
             except Interrupted:
                 return
             self._totals.reconnects += 1
@@ -292,8 +293,25 @@ class Session:
 
     # --- reconnecting ---
 
-    async def _reconnect(self, ticket: Ticket) -> tuple[Ticket, Tunnel]:
-        """Try until it works or the budget is spent; raises the last error then."""
+    def _judgement(self, outcome: Outcome) -> SessionEnded | None:
+        """What a refused ticket means now: that the gateway has ended the session, if it said so without a reason.
+
+        Twice in a short time is no restart: somebody else uses the ticket, and taking it back would never end.
+        """
+        if outcome.why is not Why.DISMISSED:
+            return None
+        ended = SessionEnded(outcome.reason, hint="connect again to sign in anew")
+        now = time.monotonic()
+        if now - self._dismissed_at < DISMISSED_AGAIN:
+            raise ended
+        self._dismissed_at = now
+        return ended
+
+    async def _reconnect(self, ticket: Ticket, dismissed: SessionEnded | None) -> tuple[Ticket, Tunnel]:
+        """Try until it works or the budget is spent; raises the last error then.
+
+        dismissed: raised if the very first attempt finds the gateway there, and refusing the ticket.
+        """
         if self._config is not None and self._config.dynamic_dns:
             self._parts.dialer.forget(urlsplit(ticket.connect_url).hostname or "")
         schedule = waits(self._settings.reconnect_timeout)
@@ -309,6 +327,8 @@ class Session:
             except (TransportError, ProtocolError) as exc:
                 if attempts.hopeless(exc):
                     raise
+                if dismissed and attempts.number == 1 and isinstance(exc, CookieRejected | GatewayUnavailable):
+                    raise dismissed from exc
                 if attempts.wants_sign_in_now(exc):
                     continue
                 wait = next(schedule, None)

@@ -2,7 +2,7 @@
 
     UP --rekey time, ssl--> REKEYING --done--> UP
     UP, REKEYING --silence, rekey by new tunnel, failed rekey--> DONE      (Reconnect)
-    UP, REKEYING --DISCONNECT, TERMINATE--> DONE                          (Ended)
+    UP, REKEYING --DISCONNECT, TERMINATE--> DONE                          (Ended, Dismissed)
     any --goodbye--> DONE
 
 Times: monotonic seconds, passed in; intervals in seconds.  Source: anyconnect.md sections 4, 5 and 9.
@@ -16,7 +16,7 @@ from math import inf
 
 from protocols.anyconnect.options import RekeyMethod, Timers
 from protocols.anyconnect.text import one_line, printable
-from protocols.base import Action, Control, Ended, Reconnect, Rekey, Send, Traffic, Warn
+from protocols.base import Action, Control, Dismissed, Ended, Reconnect, Rekey, Send, Traffic, Warn
 from protocols.framing.cstp import Kind
 
 MAX_ANSWER = 16376  # bytes of a DPD payload that is answered
@@ -112,18 +112,22 @@ class CstpController:
         return []  # DPD-RESP, KEEPALIVE: that it came is all it says
 
     def _on_disconnect(self, payload: bytes, now: float) -> list[Action]:
-        code, text = (payload[0], payload[1:]) if payload else (0, b"")
-        return self._ended(text, code, f"reason 0x{code:02x}" if payload else "no reason given")
+        """An empty one is ocserv's (section 10): ended by its administrator, idle, taken over, or shutting down."""
+        if not payload:
+            self.state = State.DONE
+            return [Dismissed(_ending("no reason given", b"") + self._idle_note())]
+        return self._ended(f"reason 0x{payload[0]:02x}", payload[1:], payload[0])
 
     def _on_terminate(self, payload: bytes, now: float) -> list[Action]:
-        return self._ended(payload, 0, "terminated")
+        return self._ended("terminated", payload, 0)
 
-    def _ended(self, text: bytes, code: int, kind: str) -> list[Action]:
-        said = f": {one_line(printable(text))}" if text else ""
-        # Nobody else can tell the user why: ocserv gives no reason when a tunnel was idle for too long (5.2).
-        idle = f"; it ends sessions that are idle for {self._timers.idle} s" if self._timers.idle and not text else ""
+    def _ended(self, kind: str, text: bytes, code: int) -> list[Action]:
         self.state = State.DONE
-        return [Ended(f"server-disconnect: the gateway ended the session ({kind}){said}{idle}", code)]
+        return [Ended(_ending(kind, text) + ("" if text else self._idle_note()), code)]
+
+    def _idle_note(self) -> str:
+        """Nobody else can tell the user why: ocserv gives no reason when a tunnel was idle for too long (5.2)."""
+        return f"; it ends sessions that are idle for {self._timers.idle} s" if self._timers.idle else ""
 
     # --- time ---
 
@@ -197,6 +201,12 @@ class CstpController:
 
 
 _Handler = Callable[[CstpController, bytes, float], list[Action]]
+
+
+def _ending(kind: str, text: bytes) -> str:
+    said = f": {one_line(printable(text))}" if text else ""
+    return f"server-disconnect: the gateway ended the session ({kind}){said}"
+
 
 # The same in UP and REKEYING; in DONE nothing is handled.
 _HANDLERS: dict[int, _Handler] = {

@@ -17,7 +17,7 @@ from protocols.errors import (
     NotSupported,
     SignInFailed,
 )
-from transports.errors import ClientCertificateWanted, ConnectionLost
+from transports.errors import ClientCertificateWanted, ConnectionLost, TimedOut
 from transports.http_url import Url
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ class Gateway:
                 break
             except ClientCertificateWanted as exc:
                 raise ClientCertificateRequired(f"{CERTIFICATE_WANTED}: {exc}") from exc
-            except ConnectionLost as exc:
+            except TimedOut:
+            raise  # it only hangs
+        except ConnectionLost as exc:
                 self._judge_loss(exc, fresh, attempt)
         if any(value.strip().startswith("ClientCertAuthFailed=") for value in response.values("Set-Cookie")):
             self.certificate_refused = True

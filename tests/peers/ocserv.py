@@ -166,6 +166,7 @@ def ocserv(
     options: Mapping[str, str] | None = None,
     lines: tuple[str, ...] = (),
     groups: str = "",
+    files: Mapping[str, str] | None = None,
 ) -> Iterator[Ocserv]:
     """A running ocserv that listens on `address` (of `space`); gone with its files afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="vpn-ocserv-"))
@@ -175,6 +176,9 @@ def ocserv(
         shutil.chown(folder / "run", "nobody", "nogroup")
         make_certificates(folder, address)
         add_user(folder, groups=groups)
+        for name, text in (files or {}).items():  # of which the configuration speaks, below {dir}
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
         server = Ocserv(space, folder, options or {}, lines)
         server.configure()
         server.start()

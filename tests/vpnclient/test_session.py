@@ -26,6 +26,7 @@ CONFIG = TunnelConfig(addresses=(IPv4Interface("10.0.0.2/24"),), mtu=1400)
 TICKET = Ticket("fake", "https://gw.example/", Secret("cookie"))
 ENDED = Outcome(Why.ENDED, "administrator said so")
 LOST = Outcome(Why.LOST, "silence")
+DISMISSED = Outcome(Why.DISMISSED, "no reason given")
 ASKED = Outcome(Why.ASKED, "asked to stop")
 CERTIFICATE = CertificateSummary("", "", "", "", (), "pin-sha256:x", "")
 
@@ -263,6 +264,26 @@ def test_a_restarted_gateway_says_unavailable_twice_then_we_sign_in_again(monkey
     stage = Stage(monkeypatch, protocol, LOST, ASKED)
     assert stage.play() == Exit.OK
     assert protocol.signed_in == 2
+
+
+def test_dismissed_by_a_gateway_that_refuses_the_ticket_is_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, CookieRejected("401")), DISMISSED)
+    assert stage.play() == Exit.ENDED
+    assert stage.protocol.signed_in == 1
+
+
+def test_dismissed_by_a_gateway_that_restarts_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = FakeProtocol(CONFIG, Unreachable("refused"), CookieRejected("401"), CONFIG)
+    stage = Stage(monkeypatch, protocol, DISMISSED, ASKED)
+    assert stage.play() == Exit.OK
+    assert protocol.signed_in == 2
+
+
+def test_dismissed_twice_means_that_somebody_else_uses_the_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG, CONFIG), DISMISSED, DISMISSED)
+    assert stage.play() == Exit.ENDED
 
 
 def test_a_given_cookie_that_dies_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
