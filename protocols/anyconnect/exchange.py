@@ -131,8 +131,8 @@ class Gateway:
             except ClientCertificateWanted as exc:
                 raise ClientCertificateRequired(f"{CERTIFICATE_WANTED}: {exc}") from exc
             except TimedOut:
-            raise  # it only hangs
-        except ConnectionLost as exc:
+                raise  # it only hangs
+            except ConnectionLost as exc:
                 self._judge_loss(exc, fresh, attempt)
         if any(value.strip().startswith("ClientCertAuthFailed=") for value in response.values("Set-Cookie")):
             self.certificate_refused = True
