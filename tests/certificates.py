@@ -1,8 +1,8 @@
 """Certificates for tests: an authority that issues them, made in memory, for years around a fixed "now".
 
-    authority = Authority("Test CA")
-    server = authority.issue("vpn.test", names=("vpn.test", "127.0.0.1"))
-    context = ServerContext(server.identity)
+authority = Authority("Test CA")
+server = authority.issue("vpn.test", names=("vpn.test", "127.0.0.1"))
+context = ServerContext(server.identity)
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ class Authority(Issued):
         )
         wanted = (name,) if names is None else names
         if wanted:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_name(each) for each in wanted]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_name(each) for each in wanted]), critical=False
+            )
         return Issued(builder.sign(self.key, hashes.SHA256()), key, self.chain)
 
     def expired(self, name: str) -> Issued:

@@ -195,7 +195,7 @@ class TlsStream:
             raise Unreachable(f"{self._host} ({self.peername}): no TLS handshake within {seconds}") from exc
         except ConnectionLost as exc:
             self.abort()
-            raise Unreachable(f"{self._host} ({self.peername}): {exc}") from exc
+            raise Unreachable(str(exc)) from exc
         except BaseException:
             self.abort()
             raise
