@@ -78,6 +78,13 @@ class Dialer:
         if known is not None:
             known.again = True
 
+    async def addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """Where the next connection will be tried; empty behind a proxy.  Raises Unreachable."""
+        if self.through_proxy:
+            return ()
+        known = await self._lookup(host, port)
+        return (known.chosen,) if known.chosen else known.addresses
+
     async def dial(self, host: str, port: int) -> TlsStream:
         """A new connection.  Raises Unreachable, ProxyError, TlsError, NotTrusted."""
         sock = await self._connect(host, port)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -29,15 +29,14 @@ from protocols.errors import (
     GatewayUnavailable,
     InputRequired,
     ProtocolError,
-    SignInCancelled,
-    SignInFailed,
 )
 from transports.dialer import Dialer
-from transports.errors import NotTrusted, TransportError
+from transports.errors import TransportError
 from transports.pump import PumpStats
 from transports.tls import Judge
 from transports.tun import Tun
 from vpnclient import assembly
+from vpnclient.attempts import Attempts
 from vpnclient.auth.remember import RememberingUser
 from vpnclient.backoff import jittered, waits
 from vpnclient.carrier import Carrier, Outcome, Why
@@ -56,13 +55,12 @@ from vpnclient.events import (
 )
 from vpnclient.host import Applied, HostConfig, HostPlan
 from vpnclient.permissions import require_network_admin
-from vpnclient.settings import Settings
+from vpnclient.settings import DEFAULT_PORT, Settings
 from vpnclient.totals import Totals
 
 T = TypeVar("T")
 
 STATISTICS_EVERY = 1.0  # seconds between two Statistics events
-UNAVAILABLE_BEFORE_SIGN_IN = 2  # a gateway that was restarted answers an unknown cookie with 503 (cli-parity.md 6.2)
 DISMISSED_AGAIN = 60.0  # seconds
 
 
@@ -71,40 +69,6 @@ class Stop(Enum):
 
     END = auto()  # end the session at the gateway too
     DETACH = auto()  # keep the session at the gateway: its cookie stays good
-
-
-class _Attempts:
-    """What the attempts of one reconnect have met so far."""
-
-    def __init__(self, *, can_sign_in: bool) -> None:
-        self.number = 0
-        self.expired: ProtocolError | None = None  # why a new sign-in is needed
-        self._can_sign_in = can_sign_in
-        self._unavailable = 0
-        self._renewed = False
-
-    def signed_in(self) -> None:
-        self.expired, self._renewed = None, True
-
-    def hopeless(self, error: Exception) -> bool:
-        """No later attempt can help."""
-        self.number += 1
-        # Never go on with another certificate (host-config.md section 5), nor with a refused password.
-        if isinstance(error, NotTrusted | SignInFailed | InputRequired | SignInCancelled):
-            return True
-        if error is self.expired:  # signing in again was not possible
-            return True
-        return isinstance(error, CookieRejected) and (self._renewed or not self._can_sign_in)
-
-    def wants_sign_in_now(self, error: Exception) -> bool:
-        """The cookie is dead, or may be: sign in with the next attempt, which follows at once."""
-        if isinstance(error, GatewayUnavailable) and self._can_sign_in and not self._renewed:
-            self._unavailable += 1
-        if isinstance(error, CookieRejected) or self._unavailable >= UNAVAILABLE_BEFORE_SIGN_IN:
-            self._unavailable = 0
-            self.expired = error if isinstance(error, ProtocolError) else None
-            return True
-        return False
 
 
 class Interrupted(ClientError):
@@ -146,7 +110,6 @@ class Session:
         )
         self._tun: Tun | None = None
         self._config: TunnelConfig | None = None
-        self._gateways: tuple[Address, ...] = ()
         self._carrier: Carrier | None = None
         self._totals = Totals()
         self._stop: Stop | None = None
@@ -218,8 +181,7 @@ class Session:
         tunnel = await self._parts.protocol.connect(self._parts.dialer, ticket, options, time.monotonic())
         info = tunnel.stream.info
         self._emit(TlsEstablished(tunnel.stream.peername, info.version, info.cipher, info.pin))
-        for text in tunnel.config.warnings:
-            self._warn(text)
+        self._warn_all(tunnel.config.warnings)
         return tunnel
 
     async def _configure(self, tunnel: Tunnel) -> None:
@@ -227,19 +189,27 @@ class Session:
         if tunnel.config.banner:
             self._emit(Banner(tunnel.config.banner))
         try:
-            for text in await _to_the_end(self._parts.host.prepare):
-                self._warn(text)
-            self._tun = self._parts.open_device(self._settings.interface or "tun%d")
-            await self._apply(tunnel)
+            interface = self._settings.interface
+            self._warn_all(await _to_the_end(lambda: self._parts.host.prepare(self._plan(tunnel, interface))))
+            self._tun = self._parts.open_device(interface or "tun%d")
+            plan = self._plan(tunnel, self._tun.name)
+            self._applied(plan, await _to_the_end(lambda: self._parts.host.apply(plan)))
         except BaseException:
             await tunnel.stream.close()
             raise
 
-    async def _apply(self, tunnel: Tunnel) -> None:
-        """Make the host match the tunnel's configuration: the first time, or after a reconnect."""
+    async def _reconfigure(self, tunnel: Tunnel) -> None:
+        """After a reconnect: only what differs is changed, and only then it is told again."""
         assert self._tun is not None
-        plan = HostPlan(
-            interface=self._tun.name,
+        plan = self._plan(tunnel, self._tun.name)
+        changed = tunnel.config != self._config
+        applied = await _to_the_end(lambda: self._parts.host.update(plan))
+        if changed:
+            self._applied(plan, applied)
+
+    def _plan(self, tunnel: Tunnel, interface: str) -> HostPlan:
+        return HostPlan(
+            interface=interface,
             config=tunnel.config,
             gateways=_numeric(tunnel.stream.peer_host),
             profile=assembly.profile_name(self._settings),
@@ -247,14 +217,11 @@ class Session:
             dns=self._settings.dns,
             default_route=self._settings.default_route,
         )
-        first = self._config is None
-        if not first and (plan.config, plan.gateways) == (self._config, self._gateways):
-            return
-        applied = await _to_the_end(lambda: self._parts.host.apply(plan) if first else self._parts.host.update(plan))
-        self._config, self._gateways = tunnel.config, plan.gateways
-        for text in applied.warnings:
-            self._warn(text)
-        self._emit(_configured(self._tun.name, tunnel.config, applied))
+
+    def _applied(self, plan: HostPlan, applied: Applied) -> None:
+        self._config = plan.config
+        self._warn_all(applied.warnings)
+        self._emit(_configured(plan.interface, plan.config, applied))
 
     async def _keep(self, ticket: Ticket, tunnel: Tunnel) -> None:
         """Carry packets over one link after the other until somebody wants it to end."""
@@ -312,13 +279,11 @@ class Session:
 
         dismissed: raised if the very first attempt finds the gateway there, and refusing the ticket.
         """
-        if self._config is not None and self._config.dynamic_dns:
-            self._parts.dialer.forget(urlsplit(ticket.connect_url).hostname or "")
+        gateways = await self._moved_gateways(ticket)
         schedule = waits(self._settings.reconnect_timeout)
-        attempts = _Attempts(can_sign_in=self._settings.cookie is None)
+        attempts = Attempts(can_sign_in=self._settings.cookie is None)
         while True:
-            for text in await _to_the_end(self._parts.host.before_reconnect):
-                self._warn(text)
+            self._warn_all(await _to_the_end(lambda: self._parts.host.before_reconnect(gateways)))
             try:
                 if attempts.expired is not None:
                     ticket = await self._sign_in_again(attempts.expired)
@@ -337,10 +302,23 @@ class Session:
                 failure = exc
             await self._wait(attempts.number, jittered(wait, random.random()), failure)
 
+    async def _moved_gateways(self, ticket: Ticket) -> tuple[Address, ...]:
+        """With dynamic DNS: the addresses that will be tried now; they need a way outside the tunnel first."""
+        if self._config is None or not self._config.dynamic_dns:
+            return ()
+        parts = urlsplit(ticket.connect_url)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORT
+        self._parts.dialer.forget(host)
+        try:
+            found = await self._unless_stopped(self._parts.dialer.addresses(host, port))
+        except TransportError:
+            return ()  # the address that worked before is tried again
+        return tuple(address for text in found for address in _numeric(text))
+
     async def _reopen(self, ticket: Ticket) -> Tunnel:
         tunnel = await self._open(ticket)
         try:
-            await self._apply(tunnel)
+            await self._reconfigure(tunnel)
         except BaseException:
             await tunnel.stream.close()
             raise
@@ -371,8 +349,7 @@ class Session:
 
     async def _clean_up(self) -> None:
         self._emit(StateChanged(State.CLOSING))
-        for text in await _to_the_end(self._parts.host.undo):
-            self._warn(text)
+        self._warn_all(await _to_the_end(self._parts.host.undo))
         if self._tun is not None:
             self._tun.close()
 
@@ -414,6 +391,10 @@ class Session:
 
     def _warn(self, text: str) -> None:
         self._emit(Warned(text))
+
+    def _warn_all(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self._warn(text)
 
     def _note(self, text: str, level: str = "info") -> None:
         self._emit(Noted(text, level))

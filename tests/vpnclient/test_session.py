@@ -74,7 +74,7 @@ class FakeHost:
         self.calls: list[str] = []
         self.fail = fail
 
-    def prepare(self) -> tuple[str, ...]:
+    def prepare(self, plan: object) -> tuple[str, ...]:
         self.calls.append("prepare")
         return ()
 
@@ -88,7 +88,7 @@ class FakeHost:
         self.calls.append("update")
         return Applied((), (), (), (), "off", ())
 
-    def before_reconnect(self) -> tuple[str, ...]:
+    def before_reconnect(self, gateways: object) -> tuple[str, ...]:
         self.calls.append("before_reconnect")
         return ()
 
@@ -225,14 +225,15 @@ def test_a_lost_link_is_opened_again_with_the_same_ticket(monkeypatch: pytest.Mo
     stage = Stage(monkeypatch, FakeProtocol(CONFIG, CONFIG), LOST, ASKED)
     assert stage.play() == Exit.OK
     assert stage.protocol.signed_in == 1
-    assert stage.host.calls == ["prepare", "apply", "before_reconnect", "undo"]  # nothing changed: no update
+    assert stage.host.calls == ["prepare", "apply", "before_reconnect", "update", "undo"]
 
 
-def test_a_changed_address_updates_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     moved = replace(CONFIG, addresses=(IPv4Interface("10.0.0.9/24"),))
     stage = Stage(monkeypatch, FakeProtocol(CONFIG, moved), LOST, ASKED)
     assert stage.play() == Exit.OK
-    assert stage.host.calls == ["prepare", "apply", "before_reconnect", "update", "undo"]
+    told = [event.addresses for event in stage.events if event.event == "configured"]
+    assert told == [("10.0.0.2/24",), ("10.0.0.9/24",)]
 
 
 def test_unreachable_for_a_while_is_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:

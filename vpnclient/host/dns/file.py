@@ -55,7 +55,7 @@ class ResolvConfFile:
             record(entry)
             _write(self._path, text, entry.in_place, entry.mode, entry.uid, entry.gid)
             self._last = entry
-        if settings.everything:
+        if settings.everything or not settings.split:
             return ()
         return ("a plain resolv.conf cannot do split DNS: every name is asked at the tunnel's servers",)
 

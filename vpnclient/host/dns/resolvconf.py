@@ -22,7 +22,7 @@ class Resolvconf:
         name = f"{settings.interface}.{RECORD}"
         record(DnsResolvconfEntry(self._tool, name, self._openresolv))
         run((self._tool, "-a", name, *self._flags(settings)), text(settings))
-        if not settings.everything and not self._openresolv:
+        if settings.split and not settings.everything and not self._openresolv:
             return ("this host's resolvconf cannot do split DNS: every name is asked at the tunnel's servers too",)
         return ()
 

@@ -16,9 +16,11 @@ from vpnclient.host.journal import DnsFileEntry, Entry
 OLD = "# home\noptions edns0\nnameserver 192.0.2.53\nnameserver 192.0.2.54\nsearch home.example\n"
 
 
-def settings(*servers: str, search: tuple[str, ...] = (), everything: bool = True) -> DnsSettings:
+def settings(
+    *servers: str, search: tuple[str, ...] = (), split: tuple[str, ...] = (), everything: bool = True
+) -> DnsSettings:
     addresses = tuple(ip_address(text) for text in servers)
-    return DnsSettings("tun0", 7, "work", addresses, search, (), everything)
+    return DnsSettings("tun0", 7, "work", addresses, search, split, everything)
 
 
 class Log:
@@ -88,8 +90,12 @@ def test_applied_and_given_back(path: Path) -> None:
 
 
 def test_split_dns_is_refused_loudly(path: Path) -> None:
-    texts = ResolvConfFile(path).apply(settings("10.0.0.1", everything=False), Log(path))
+    texts = ResolvConfFile(path).apply(settings("10.0.0.1", split=("corp.example",), everything=False), Log(path))
     assert "cannot do split DNS" in texts[0]
+
+
+def test_no_split_dns_asked_for_no_warning(path: Path) -> None:
+    assert ResolvConfFile(path).apply(settings("10.0.0.1", everything=False), Log(path)) == ()
 
 
 def test_changed_settings_are_written_over_the_original(path: Path) -> None:
