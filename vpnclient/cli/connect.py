@@ -61,6 +61,11 @@ def _complete(incomplete: str) -> list[str]:
 def connect(ctx: typer.Context, target: str | None, verbose: int = 0, **given: object) -> None:
     """Connect to TARGET: the name of a profile, a host or a URL."""
     options = values(given)
+    if options.get("version"):
+        from vpnclient.cli.version import show
+
+        show()
+        raise typer.Exit
     order = tuple(ctx.meta.get(ORDER, ()))
     server = _server(target, options)
     printer = next((name for name in reversed(order) if name in _PRINTERS), "")

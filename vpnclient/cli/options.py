@@ -32,6 +32,7 @@ ONLY_HERE: tuple[Item, ...] = (
     Item("timestamp", _FLAG, "", ("--timestamp",), Panel.OUTPUT, "Put date and time before each line."),
     Item("dump_http_traffic", _FLAG, "", ("--dump-http-traffic",), Panel.OUTPUT,
          "Show HTTP requests and answers, without their secrets."),
+    Item("version", _FLAG, "", ("--version", "-V"), Panel.OUTPUT, "Show the version.", hidden=True),
     # Accepted so that scripts made for openconnect go on working; there is nothing to do.
     Item("no_dtls", _FLAG, "", ("--no-udp", "--no-dtls"), Panel.TUNNEL, "Use TLS only.", hidden=True),
     Item("pfs", _FLAG, "", ("--pfs",), Panel.TRUST, "Always on.", hidden=True),
@@ -70,6 +71,17 @@ ABSENT: Mapping[str, str] = {
     "--passtos": "leave it out",
     "--cert-expire-warning": "leave it out",
     "-e": "leave it out",
+    "--http-auth": "",
+    "--proxy-auth": "give user and password in the URL of --proxy",
+    "--dtls-ciphers": "leave it out: only TLS is used",
+    "--dtls12-ciphers": "leave it out: only TLS is used",
+    "--dtls-local-port": "leave it out: only TLS is used",
+    "--gnutls-priority": "give the ciphers in a profile: tls.ciphers",
+    "--juniper": "",
+    "--force-trojan": "",
+    "--mca-certificate": "",
+    "--mca-key": "",
+    "--mca-key-password": "",
 }
 
 IN_ORDER = frozenset({"passwd_on_stdin", "cookie_on_stdin", "authenticate", "cookieonly", "printcookie"})

@@ -19,9 +19,10 @@ from rich.text import Text
 
 from vpnclient.events import Configured, Event, RetryScheduled, State, StateChanged, Statistics
 from vpnclient.view.plain import PlainView
-from vpnclient.view.text import Level, duration, rate
+from vpnclient.view.text import Level, counted, duration, rate
 
 _STYLES = {"error": "bold red", "warning": "yellow", "hint": "cyan", "good": "green", "dim": "dim", "": ""}
+SHORTEST = 0.5  # seconds; a rate over less jumps about
 _LIVE_STATES = {State.CONNECTED: "green", State.RECONNECTING: "yellow"}
 
 
@@ -33,6 +34,7 @@ class StatusLine:
         self._state: State | None = None
         self._address = self._interface = self._retry = ""
         self._last: Statistics | None = None
+        self._measured: Statistics | None = None  # where the next measurement of the rates begins
         self._down = self._up = 0.0  # bits per second
 
     @property
@@ -52,12 +54,16 @@ class StatusLine:
                 self._measure(event)
 
     def _measure(self, event: Statistics) -> None:
-        before, self._last = self._last, event
-        passed = event.seconds - before.seconds if before else event.seconds
-        if passed <= 0:
+        self._last, before = event, self._measured
+        if before is None or event.seconds < before.seconds:
+            self._measured = event
             return
-        self._down = 8 * (event.rx_bytes - (before.rx_bytes if before else 0)) / passed
-        self._up = 8 * (event.tx_bytes - (before.tx_bytes if before else 0)) / passed
+        passed = event.seconds - before.seconds
+        if passed < SHORTEST:
+            return
+        self._measured = event
+        self._down = 8 * (event.rx_bytes - before.rx_bytes) / passed
+        self._up = 8 * (event.tx_bytes - before.tx_bytes) / passed
 
     def text(self) -> Text:
         assert self._state is not None
@@ -70,7 +76,7 @@ class StatusLine:
         if self._last is not None:
             parts.append(duration(self._last.seconds))
             if self._last.reconnects:
-                parts.append(f"{self._last.reconnects} reconnect{'s' * (self._last.reconnects > 1)}")
+                parts.append(counted(self._last.reconnects, "reconnect"))
         return line.append("  " + "  ".join(part for part in parts if part), style="not bold default")
 
 
@@ -88,7 +94,7 @@ class TerminalView(PlainView):
     ) -> None:
         super().__init__(out, level, timestamps=timestamps, now=now)
         self._console = Console(file=out, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self._status = StatusLine(target)
+        self._status = StatusLine(target.removeprefix("https://").rstrip("/"))
         self._live: Live | None = None
         self._typing = False
 

@@ -104,14 +104,19 @@ def statistics(event: Statistics) -> list[Line]:
     found = [
         Line(
             Level.ERROR,
-            f"received {size(event.rx_bytes)} ({event.rx_packets} packets), "
-            f"sent {size(event.tx_bytes)} ({event.tx_packets} packets) in {duration(event.seconds)}; "
-            f"{event.dropped} dropped, {event.reconnects} reconnects",
+            f"received {size(event.rx_bytes)} ({counted(event.rx_packets, 'packet')}), "
+            f"sent {size(event.tx_bytes)} ({counted(event.tx_packets, 'packet')}) in {duration(event.seconds)}; "
+            f"{event.dropped} dropped, {counted(event.reconnects, 'reconnect')}",
         )
     ]
     if event.counters:
         found.append(Line(Level.ERROR, "  " + ", ".join(f"{name} {count}" for name, count in event.counters)))
     return found
+
+
+def counted(count: int, noun: str) -> str:
+    """1 packet, 2 packets."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def size(count: float) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ from vpnclient import session as sessions
 from vpnclient.auth.prompt import ScriptedUser
 from vpnclient.cli.main import app
 from vpnclient.errors import Exit, UsageError
-from vpnclient.events import Failed, Listener, State, StateChanged
+from vpnclient.events import Failed, Listener, State, StateChanged, Statistics
 from vpnclient.settings import Settings
 
 PIN = "pin-sha256:XNJS+wzokyQ2+vjM0QQJgbie5K1rn+niorfnGqyyfNM="
@@ -166,6 +169,7 @@ def test_a_profile(fake: type[FakeSession], tmp_path: Path) -> None:
         (("h", "-Z"), "no such option: -Z"),
         (("h", "--background"), "no such option: --background\nhint: openconnect's option is not supported here"),
         (("h", "-b"), "not supported here"),
+        (("h", "--proxy-auth", "Basic"), "not supported here; give user and password in the URL of --proxy"),
         (("h", "--no-cert-check"), "--servercert pin-sha256"),
         (("h", "--user"), "requires an argument"),
         (("h", "--mtu", "abc"), "--mtu: found 'abc', wanted a whole number, 0 to 65535"),
@@ -314,7 +318,61 @@ def test_files_that_cannot_be_used(fake: type[FakeSession]) -> None:
     assert "error: /c.pem: No such file" in refused("h", "-c", "/c.pem")
 
 
+# --- signals ---
+
+
+def test_signals_reach_the_session(fake: type[FakeSession], monkeypatch: pytest.MonkeyPatch) -> None:
+    """cli-parity 6.1: stop, stop, detach, statistics, reconnect."""
+    asked: list[str] = []
+
+    class Signalled(fake):  # type: ignore[misc, valid-type]
+        def stop(self, how: sessions.Stop = sessions.Stop.END) -> None:
+            self._asked(how.name)
+
+        def reconnect(self) -> None:
+            self._asked("reconnect")
+
+        def report(self) -> None:
+            self._asked("report")
+            self._emit(Statistics(1.0, 0, 0, 0, 0, 0, 0))
+
+        def _asked(self, what: str) -> None:
+            asked.append(what)
+            self._heard.set()
+
+        async def run(self) -> Exit:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+                self._heard = asyncio.Event()
+                os.kill(os.getpid(), number)
+                await asyncio.wait_for(self._heard.wait(), 10)
+            return Exit.OK
+
+    monkeypatch.setattr(sessions, "Session", Signalled)
+    result = invoke("h", "-q")
+    assert result.exit_code == 0
+    assert asked == ["END", "END", "DETACH", "report", "reconnect"]
+    assert result.stderr == "received 0 B (0 packets), sent 0 B (0 packets) in 0:00:01; 0 dropped, 0 reconnects\n"
+
+
+def test_a_signal_ends_a_sign_in(fake: type[FakeSession], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Waiting(fake):  # type: ignore[misc, valid-type]
+        async def sign_in(self) -> Ticket:
+            os.kill(os.getpid(), self.number)
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        Waiting.number = number
+        monkeypatch.setattr(sessions, "Session", Waiting)
+        result = invoke("h", "--authenticate")
+        assert (result.exit_code, result.stdout) == (Exit.INTERRUPTED, "")
+
+
 # --- output ---
+
+
+def test_version_is_an_option_too() -> None:
+    assert invoke("-V").stdout.startswith("vpnclient ")
 
 
 def test_events_json_leaves_standard_output_to_json(fake: type[FakeSession]) -> None:
