@@ -121,7 +121,9 @@ class Session:
     # --- asked from outside (signal handlers) ---
 
     def stop(self, how: Stop = Stop.END) -> None:
-        """End the session; a second call gives up waiting for the gateway, never the clean-up of the host."""
+        """End the session.  A second call changes nothing: the goodbye takes a second at most, and then the host is
+        put back, which nothing may cut short.
+        """
         if self._stop is None:
             self._stop = how
             self._stop_event.set()
@@ -166,6 +168,14 @@ class Session:
 
     async def _run(self) -> None:
         require_network_admin(self._settings)
+        # Netlink takes a while to load: meanwhile the gateway answers.
+        warm_up = asyncio.ensure_future(asyncio.to_thread(self._parts.host.warm_up))
+        try:
+            await self._live()
+        finally:
+            await asyncio.wait({warm_up})
+
+    async def _live(self) -> None:
         ticket = await self._unless_stopped(self.sign_in())
         self._emit(StateChanged(State.CONNECTING))
         tunnel = await self._unless_stopped(self._open(ticket))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from transports.pump import PumpStats
-
 from vpnclient.events import Statistics
 
 

@@ -144,6 +144,16 @@ def test_control_frames_both_ways() -> None:
         assert b.pump.stats().rx_controls == 1
 
 
+def test_a_goodbye_behind_a_burst_of_control_frames_is_heard() -> None:
+    """In one record batch: more frames than the codec's queue holds."""
+    with bench() as b:
+        b.peer.write(KEEPALIVE * 200 + BYE)
+        heard: list[tuple[int, bytes]] = []
+        b.until(lambda: heard.extend(b.pump.controls()) or len(heard) == 201)  # type: ignore[func-returns-value]
+        assert heard[-1] == (Kind.DISCONNECT, b"\xb0bye")
+        assert b.pump.counters()["cstp_control_overflow"] == 0
+
+
 def test_a_flood_of_control_frames_is_bounded_and_counted() -> None:
     with bench() as b:
         for _ in range(400):

@@ -74,6 +74,9 @@ class FakeHost:
         self.calls: list[str] = []
         self.fail = fail
 
+    def warm_up(self) -> None:
+        pass
+
     def prepare(self, plan: object) -> tuple[str, ...]:
         self.calls.append("prepare")
         return ()

@@ -21,6 +21,7 @@
 enum {
 	TX_BATCH = 64,			/* packets read from the device before one send */
 	RX_STEPS = 256,			/* reads of the link a turn: a header and a payload each packet */
+	RX_CONTROLS = VE_CODEC_QUEUE / 2,	/* control frames a turn: they are handed up before the codec's queue is full */
 	MAX_DEVICE_FAILURES = 16	/* reads that fail in a row before the device counts as gone */
 };
 
@@ -76,6 +77,8 @@ static int pull(struct ve_pump *p)
 			rc = VE_GONE;
 			break;
 		}
+		if (ve_queue_count(p->codec->controls) >= RX_CONTROLS)
+			break;
 		if (!ve_tls_has_input(p->tls)) {	/* saves the recv that would find nothing: poll tells */
 			p->rx_dry = 1;
 			break;

@@ -1,5 +1,6 @@
 """What the session wants of the host, and what it got.
 
+    warm_up()           early, in a thread: load what the rest will need
     prepare()           before the tunnel device is opened: leftovers of crashed runs undone, profile locked
     apply(plan)         addresses, routes, DNS; all or nothing where it matters, warnings where it does not
     before_reconnect()  the way to the gateway is made sure of again, outside the tunnel
@@ -51,6 +52,9 @@ class Applied:
 
 
 class HostConfig(Protocol):
+    def warm_up(self) -> None:
+        """Load what `apply` needs; changes nothing and never raises."""
+
     def prepare(self, plan: HostPlan | None = None) -> tuple[str, ...]:
         """Before the device is opened (`plan.interface` may still be empty).  Returns warnings.
 

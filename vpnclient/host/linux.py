@@ -40,7 +40,7 @@ from vpnclient.host.journal import (
     journal_path,
     run_dir,
 )
-from vpnclient.host.netlink import ADDR_GEN_MODE_NONE, Link, Netlink, NetlinkFailure
+from vpnclient.host.netlink import ADDR_GEN_MODE_NONE, Link, Netlink, NetlinkFailure, load_netlink
 from vpnclient.host.restore import Outcome, restore_all, still_to_undo
 from vpnclient.host.routes import (
     PROTO,
@@ -77,6 +77,9 @@ class NativeHost:
         self._addresses: dict[Address, AddressEntry] = {}
         self._backend: Backend | None = None
         self._settings: DnsSettings | None = None
+
+    def warm_up(self) -> None:
+        load_netlink()
 
     def prepare(self, plan: HostPlan | None = None) -> tuple[str, ...]:
         with self._lock:

@@ -84,6 +84,12 @@ class _Handle(Protocol):
     def close(self) -> None: ...
 
 
+def load_netlink() -> None:
+    """Load pyroute2 now, so that the first `Netlink` opens at once."""
+    import pyroute2
+    import pyroute2.netlink.exceptions  # noqa: F401
+
+
 class Netlink:
     """One netlink connection in the calling thread's network namespace; a context manager."""
 

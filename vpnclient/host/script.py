@@ -39,6 +39,9 @@ class ScriptHost:
         self._plan: HostPlan | None = None  # of the first connect
         self._variables: dict[str, str] = {}
 
+    def warm_up(self) -> None:
+        """A script loads nothing of ours."""
+
     def prepare(self, plan: HostPlan | None = None) -> tuple[str, ...]:
         with self._lock:
             variables, warnings = environment(plan) if plan else ({}, ())
