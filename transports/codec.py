@@ -34,6 +34,16 @@ class NativeCodec:
         if lib.ve_codec_feed(self._native, sink.native, data, len(data)) != lib.VE_OK:
             raise CodecError(text(lib.ve_codec_error(self._native)))
 
+    def feed_datagram(self, data: bytes, sink: NativeSink) -> None:
+        """One whole datagram; what is wrong with it is dropped and counted.  Raises CodecError: a framing of streams."""
+        if lib.ve_codec_datagram(self._native, sink.native, data, len(data)) != lib.VE_OK:
+            raise CodecError(text(lib.ve_codec_error(self._native)))
+
+    def set(self, option: str, value: bytes) -> None:
+        """Set an option that the framing names (keys, a negotiated map, ...).  Raises CodecError: refused."""
+        if lib.ve_codec_set(self._native, option.encode(), value, len(value)) != lib.VE_OK:
+            raise CodecError(text(lib.ve_codec_error(self._native)))
+
     def next_control(self) -> tuple[int, bytes] | None:
         if lib.ve_codec_next_control(self._native, self._control) != lib.VE_OK:
             return None

@@ -33,6 +33,7 @@ BASE: dict[str, str] = {
     "socket-file": "{dir}/run/sock",
     "pid-file": "{dir}/run/pid",
     "use-occtl": "false",
+    "sec-mod-scale": "1",  # with two, 1.1.6 may tell the wrong one of a goodbye, and the cookie lives on
     "isolate-workers": "false",
     "server-cert": "{dir}/server.pem",
     "server-key": "{dir}/server.key",

@@ -32,6 +32,11 @@ struct ve_codec *ve_codec_new(const char *framing, char *err, size_t err_size)
 		return NULL;
 	}
 	codec->ops = ops;
+	if (ops->init && ops->init(codec) != VE_OK) {
+		snprintf(err, err_size, "framing %s: %s", framing, codec->error);
+		ve_codec_free(codec);
+		return NULL;
+	}
 	return codec;
 }
 
@@ -39,6 +44,8 @@ void ve_codec_free(struct ve_codec *codec)
 {
 	if (!codec)
 		return;
+	if (codec->ops->free)
+		codec->ops->free(codec);
 	ve_queue_free(codec->controls);
 	free(codec);
 }
@@ -54,14 +61,41 @@ int ve_codec_broken(struct ve_codec *codec, const char *format, ...)
 	return VE_ERROR;
 }
 
+int ve_codec_refuse(struct ve_codec *codec, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(codec->error, sizeof(codec->error), format, args);
+	va_end(args);
+	return VE_ERROR;
+}
+
+int ve_codec_set(struct ve_codec *codec, const char *option, const uint8_t *value, size_t length)
+{
+	if (codec->failed)
+		return VE_ERROR;
+	if (!codec->ops->set)
+		return ve_codec_refuse(codec, "framing %s has no options", codec->ops->framing);
+	return codec->ops->set(codec, option, value, length);
+}
+
+int ve_codec_datagram(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length)
+{
+	if (!codec->ops->datagram)
+		return ve_codec_refuse(codec, "framing %s is one of streams", codec->ops->framing);
+	codec->ops->datagram(codec, sink, data, length);
+	return VE_OK;
+}
+
 size_t ve_codec_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at)
 {
-	return codec->failed ? 0 : codec->ops->room(codec, sink, at);
+	return codec->failed || !codec->ops->room ? 0 : codec->ops->room(codec, sink, at);
 }
 
 int ve_codec_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
-	return codec->failed ? VE_ERROR : codec->ops->took(codec, sink, n);
+	return codec->failed || !codec->ops->took ? VE_ERROR : codec->ops->took(codec, sink, n);
 }
 
 int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length)
@@ -100,6 +134,8 @@ int ve_codec_encode_control(struct ve_codec *codec, uint32_t kind, const uint8_t
 
 	if (length > ops->max_payload)
 		return VE_ERROR;
+	if (ops->encode)
+		return ops->encode(codec, kind, payload, length, out, size);
 	if (size < ops->headroom + length)
 		return VE_FULL;
 	if (length && payload != out + ops->headroom)

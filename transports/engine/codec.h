@@ -19,6 +19,7 @@
 #define VE_CODEC_COUNTERS 16		/* at most, a framing */
 #define VE_CODEC_QUEUE 64		/* control frames waiting in a codec */
 #define VE_CODEC_QUEUE_BYTES 65536
+#define VE_ANY_PACKET 0xffffffffu	/* kind given to encode for a packet, where its version decides the kind */
 #define VE_HEADROOM 64			/* bytes that the pump leaves before a packet; no framing's header is larger */
 
 struct ve_codec_ops {
@@ -31,7 +32,17 @@ struct ve_codec_ops {
 	int (*took)(struct ve_codec *codec, struct ve_sink *sink, size_t n);
 	/* Write the header for length bytes of payload of this kind; VE_OK or VE_ERROR. */
 	int (*header)(struct ve_codec *codec, uint32_t kind, size_t length, uint8_t *out);
-	uint32_t packet_kind;		/* the kind that carries packets */
+	uint32_t packet_kind;		/* the kind that carries packets, and VE_ANY_PACKET: by the packet's version */
+	/* The rest may be NULL. */
+	int (*init)(struct ve_codec *codec);		/* what calloc cannot give; VE_OK or VE_ERROR */
+	void (*free)(struct ve_codec *codec);		/* wipe keys, free what init made */
+	int (*set)(struct ve_codec *codec, const char *option, const uint8_t *value, size_t length);
+	/* Framings of datagrams: one whole datagram.  room and took are NULL then. */
+	void (*datagram)(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
+	/* Framings that do more than put a header in front (escape, encrypt): the whole frame, instead of header.
+	 * out does not overlap payload.  Bytes written, VE_FULL or VE_ERROR. */
+	int (*encode)(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length, uint8_t *out,
+		      size_t size);
 };
 
 struct ve_codec {
@@ -49,6 +60,9 @@ size_t ve_codec_max_payload(const struct ve_codec *codec);
 
 /* For framings: the stream is broken.  The text is that of protocols.errors.MalformedFrame.  Returns VE_ERROR. */
 int ve_codec_broken(struct ve_codec *codec, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* For framings: an option is refused; the codec goes on as it was.  Returns VE_ERROR. */
+int ve_codec_refuse(struct ve_codec *codec, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 extern const struct ve_codec_ops ve_cstp;
 

@@ -97,6 +97,12 @@ VE_API struct ve_codec *ve_codec_new(const char *framing, char *err, size_t err_
 VE_API void ve_codec_free(struct ve_codec *codec);
 /* Decode bytes in any chunking.  VE_OK, or VE_ERROR: the stream cannot go on, see ve_codec_error. */
 VE_API int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
+/* A framing whose unit is the datagram: decode one, whole.  What is wrong with it is counted and dropped: VE_OK, or
+ * VE_ERROR for a framing of streams. */
+VE_API int ve_codec_datagram(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
+/* Set an option of this framing (keys, negotiated maps, ...; named in protocols/framing/NAME.c).  VE_OK, or VE_ERROR
+ * with a text in ve_codec_error: no such option, or a bad value; the codec goes on as it was. */
+VE_API int ve_codec_set(struct ve_codec *codec, const char *option, const uint8_t *value, size_t length);
 VE_API int ve_codec_next_control(struct ve_codec *codec, struct ve_control *out);	/* VE_OK or VE_EMPTY */
 /* Frame a packet or a control frame; returns the bytes written to out, or VE_FULL: size is too small, or VE_ERROR: the
  * payload or its kind does not fit a frame.  A payload that lies where it belongs in out already is not copied. */
