@@ -12,6 +12,8 @@
         InputRequired          a field needs an answer and nobody can be asked
         CookieRejected         the session cookie is dead: sign in again
         GatewayUnavailable     the gateway says: not now (retry inside the reconnect window)
+        UnknownProtocol        no protocol of that name
+        BrokenPlugin           another package's protocol cannot be used
         ConnectRefused         the gateway refused the tunnel for good
         ConfigurationRefused   the tunnel's configuration cannot be used (no address, no MTU, ...)
 
@@ -99,3 +101,15 @@ class ConfigurationRefused(ProtocolError):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(f"{code}: {text}")
         self.code = code
+
+
+class UnknownProtocol(ProtocolError):
+    """No protocol of that name."""
+
+    def __init__(self, wanted: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"no protocol {wanted!r}; there are: {', '.join(known)}")
+        self.wanted, self.known = wanted, known
+
+
+class BrokenPlugin(ProtocolError):
+    """Another package's protocol cannot be used; the text names the package."""

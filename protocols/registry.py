@@ -13,23 +13,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 from protocols.base import VpnProtocol
-from protocols.errors import ProtocolError
+from protocols.errors import BrokenPlugin, UnknownProtocol
 
 GROUP = "vpnclient.protocols"
 BUILT_IN = {"anyconnect": "protocols.anyconnect:AnyConnect"}
 _PARTS = ("name", "title", "authenticate", "connect", "ticket_from_cookie")
-
-
-class UnknownProtocol(ProtocolError):
-    """No protocol of that name."""
-
-    def __init__(self, wanted: str, known: tuple[str, ...]) -> None:
-        super().__init__(f"no protocol {wanted!r}; there are: {', '.join(known)}")
-        self.wanted, self.known = wanted, known
-
-
-class BrokenPlugin(ProtocolError):
-    """Another package's protocol cannot be used; the text names the package."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,14 @@ _KNOWN: tuple[tuple[type[Exception], str, Exit, str], ...] = (
     ),
     (protocol.GatewayUnavailable, "gateway-unavailable", Exit.UNREACHABLE, "try again in a few minutes"),
     (
+        protocol.NotSupported,
+        "not-supported",
+        Exit.PROTOCOL,
+        "ask your administrator for another way to sign in: this version cannot do that yet",
+    ),
+    (protocol.UnknownProtocol, "unknown-protocol", Exit.USAGE, "choose one of them with --protocol"),
+    (protocol.BrokenPlugin, "broken-plugin", Exit.USAGE, "update or remove that package"),
+    (
         protocol.ProtocolError,
         "protocol",
         Exit.PROTOCOL,
@@ -109,6 +117,13 @@ _KNOWN: tuple[tuple[type[Exception], str, Exit, str], ...] = (
         Exit.REFUSED,
         "give one with --certificate (and --sslkey), or ask your administrator which one is expected",
     ),
+    (
+        transport.IdentityError,
+        "client-certificate-file",
+        Exit.USAGE,
+        "check --certificate, --sslkey and the passphrase",
+    ),
+    (transport.PinInvalid, "pin", Exit.USAGE, "check --servercert"),
     (transport.Unreachable, "unreachable", Exit.UNREACHABLE, "check the name, your network and any proxy"),
     (transport.ConnectionLost, "connection-lost", Exit.UNREACHABLE, "check your network, then try again"),
     (transport.ProxyError, "proxy", Exit.UNREACHABLE, "check --proxy and its user and password"),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from protocols import registry
-from protocols.registry import GROUP, BrokenPlugin, UnknownProtocol, available, load
+from protocols.errors import BrokenPlugin, UnknownProtocol
+from protocols.registry import GROUP, available, load
 
 ROOT = Path(__file__).parents[2]
 

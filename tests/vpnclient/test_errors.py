@@ -1,0 +1,41 @@
+"""Every error of the floors below has a code, an exit status and, where something can be done, a hint."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import protocols.errors
+import transports.errors
+from vpnclient.errors import ClientError, Exit, explain
+
+CAUSES = [
+    kind
+    for module in (protocols.errors, transports.errors)
+    for _, kind in inspect.getmembers(module, inspect.isclass)
+    if issubclass(kind, Exception)
+]
+
+
+@pytest.mark.parametrize("kind", CAUSES)
+def test_no_error_of_the_floors_below_is_a_surprise(kind: type[Exception]) -> None:
+    failure = explain(kind.__new__(kind))
+    assert failure.code != "internal" or kind in (transports.errors.TransportError,)
+
+
+def test_the_nearest_class_decides() -> None:
+    unknown = protocols.errors.UnknownGroup("x", ("a", "b"))
+    assert (explain(unknown).code, explain(unknown).exit_code) == ("unknown-group", Exit.REFUSED)
+    assert explain(protocols.errors.SignInFailed("no")).code == "sign-in-refused"
+    assert explain(protocols.errors.NotSupported("sso-required", "a browser")).code == "not-supported"
+
+
+def test_an_own_error_brings_its_hint() -> None:
+    failure = explain(ClientError("text", hint="hint"))
+    assert (failure.code, failure.text, failure.hint) == ("internal", "text", "hint")
+
+
+def test_anything_else_is_our_bug() -> None:
+    failure = explain(KeyError("x"))
+    assert failure.exit_code == Exit.INTERNAL and "report" in failure.hint
