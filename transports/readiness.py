@@ -15,16 +15,35 @@ class Readiness:
 
     async def readable(self) -> None:
         """Raises ConnectionLost if `close` is called meanwhile."""
-        await self._input.wait()
+        await _wait(self._input)
 
     async def writable(self) -> None:
         """Raises ConnectionLost if `close` is called meanwhile."""
-        await self._output.wait()
+        await _wait(self._output)
+
+    async def either(self) -> None:
+        """Readable or writable.  Raises ConnectionLost if `close` is called meanwhile."""
+        await _wait(self._input, self._output)
+
+    def wake_reader(self) -> None:
+        """Something was read on behalf of who waits for input."""
+        self._input.wake()
 
     def close(self) -> None:
         """Stop watching; who waits gets ConnectionLost.  Watching may begin anew later."""
         self._input.close()
         self._output.close()
+
+
+async def _wait(*directions: _Direction) -> None:
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    for direction in directions:
+        direction.enter(waiter)
+    try:
+        await waiter
+    finally:
+        for direction in directions:
+            direction.leave(waiter)
 
 
 class _Direction:
@@ -35,19 +54,16 @@ class _Direction:
         self._loop: asyncio.AbstractEventLoop | None = None  # where the descriptor is registered now
         self._waiters: set[asyncio.Future[None]] = set()
 
-    async def wait(self) -> None:
-        loop = asyncio.get_running_loop()
+    def enter(self, waiter: asyncio.Future[None]) -> None:
         if self._loop is None:
-            self._watch(loop)
-            self._loop = loop
-        waiter: asyncio.Future[None] = loop.create_future()
+            self._loop = asyncio.get_running_loop()
+            self._watch(self._loop)
         self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
-            if not self._waiters:
-                self._stop()
+
+    def leave(self, waiter: asyncio.Future[None]) -> None:
+        self._waiters.discard(waiter)
+        if not self._waiters:
+            self._stop()
 
     def close(self) -> None:
         waiters, self._waiters = self._waiters, set()
@@ -56,7 +72,7 @@ class _Direction:
                 waiter.set_exception(ConnectionLost("the connection was closed on this side"))
         self._stop()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             if not waiter.done():
@@ -70,7 +86,7 @@ class _Direction:
             self._unwatch(loop)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.add_reader(self._fd, self._wake)
+        loop.add_reader(self._fd, self.wake)
 
     def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_reader(self._fd)
@@ -78,7 +94,7 @@ class _Direction:
 
 class _Output(_Direction):
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.add_writer(self._fd, self._wake)
+        loop.add_writer(self._fd, self.wake)
 
     def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.remove_writer(self._fd)

@@ -240,14 +240,15 @@ class TlsStream:
 
     async def _wait(self, result: int) -> None:
         """Until the engine can go on after `result`.  Raises what VE_ERROR was."""
+        if result not in (lib.VE_WANT_READ, lib.VE_WANT_WRITE):
+            raise self._failure()
         if result == lib.VE_WANT_READ and not lib.ve_tls_buffered_out(self.native):
             await self._ready.readable()
-        elif result in (lib.VE_WANT_READ, lib.VE_WANT_WRITE):
-            await self._ready.writable()
-            if lib.ve_tls_flush(self._usable()) == lib.VE_ERROR:
-                self._raise_write_failure()
-        else:
-            raise self._failure()
+            return
+        # Waiting to write alone would block both sides for ever, if each has more to send than the other reads.
+        await (self._ready.writable() if result == lib.VE_WANT_WRITE else self._ready.either())
+        if lib.ve_tls_flush(self._usable()) == lib.VE_ERROR:
+            self._raise_write_failure()
 
     async def _flush(self) -> None:
         while (result := lib.ve_tls_flush(self._usable())) != lib.VE_OK:
@@ -260,19 +261,23 @@ class TlsStream:
         while not lib.ve_tls_rekey_done(self._usable()):
             got = lib.ve_tls_read(self.native, self._room, lib.VE_TLS_RECORD)
             if got > 0:
-                self._heard = True
-                self._stash += ffi.buffer(self._room, got)
+                self._keep(got)
             elif got == lib.VE_EOF:
                 raise ConnectionLost(f"{self._host}: the peer closed the connection")
             elif got == lib.VE_ERROR or not lib.ve_tls_rekey_done(self.native):
                 await self._wait(got)
+
+    def _keep(self, got: int) -> None:
+        self._heard = True
+        self._stash += ffi.buffer(self._room, got)
+        self._ready.wake_reader()
 
     def _raise_write_failure(self) -> None:
         """A refused send: the peer may have said why before it went, so look for its alert first."""
         error = ConnectionLost(f"{self._host}: {text(lib.ve_tls_error(self.native))}")
         got = lib.ve_tls_read(self.native, self._room, lib.VE_TLS_RECORD)
         if got > 0:
-            self._stash += ffi.buffer(self._room, got)  # an answer that came early
+            self._keep(got)  # an answer that came early
         elif got == lib.VE_ERROR and lib.ve_tls_failure(self.native) == lib.VE_TLS_ALERT:
             raise self._failure()
         raise error

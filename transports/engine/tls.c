@@ -363,8 +363,10 @@ int ve_tls_rekey(struct ve_tls *tls)
 int ve_tls_rekey_done(struct ve_tls *tls)
 {
 	/* With TLS 1.3 a handshake state means a KeyUpdate to send, which libssl puts in front of the next record. */
-	if (tls->dead || SSL_version(tls->ssl) >= TLS1_3_VERSION)
+	if (SSL_version(tls->ssl) >= TLS1_3_VERSION)
 		return 1;
+	if (tls->dead)
+		return !tls->rekeying;	/* what was under way never ends */
 	if (tls->rekeying && SSL_renegotiate_pending(tls->ssl))
 		return 0;
 	tls->rekeying = SSL_in_init(tls->ssl);
