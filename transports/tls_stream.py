@@ -152,13 +152,13 @@ class TlsStream:
         Without that wait, input that nobody read would make the kernel reset the connection, and the peer would
         lose what we said last.  Never raises; call it twice, or after an error.
         """
+        assert not self._detached, "a pump still owns the connection"
         if self._native is None:
             return
         try:
-            if not self._detached:
-                with suppress(TransportError, OSError, TimeoutError):
-                    async with asyncio.timeout(linger):
-                        await self._say_goodbye()
+            with suppress(TransportError, OSError, TimeoutError):
+                async with asyncio.timeout(linger):
+                    await self._say_goodbye()
         finally:
             self.abort()
 
