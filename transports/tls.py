@@ -84,7 +84,11 @@ class TlsContext:
 
         Raises Unreachable, TlsError, NotTrusted, ClientCertificateWanted.
         """
-        name, sni = _names(self._settings.sni or host)
+        try:
+            name, sni = _names(self._settings.sni or host)
+        except TlsError:
+            sock.close()
+            raise
         stream = self._native.stream(sock, host, sni, name)
         place = f"{host} {stream.peername.rpartition(':')[2]}"
 

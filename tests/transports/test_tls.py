@@ -95,9 +95,9 @@ def test_names_that_do_not(tmp_path: Path, host: str) -> None:
 def test_names_that_cannot_be_used(tmp_path: Path, host: str) -> None:
     async def main() -> None:
         server, client = loopback()
-        with server, client:
-            with pytest.raises(TlsError):
-                await TlsContext(trusting(tmp_path)).client(client, host)
+        with server, pytest.raises(TlsError):
+            await TlsContext(trusting(tmp_path)).client(client, host)
+        assert client.fileno() == -1
 
     run(main())
 
