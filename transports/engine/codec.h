@@ -65,5 +65,6 @@ int ve_codec_broken(struct ve_codec *codec, const char *format, ...) __attribute
 int ve_codec_refuse(struct ve_codec *codec, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 extern const struct ve_codec_ops ve_cstp;
+extern const struct ve_codec_ops ve_gpst;
 
 #endif
