@@ -14,6 +14,7 @@ from typing import TextIO
 from vpnclient.auth.lines import Lines
 
 PATIENCE = 20.0  # seconds for a text to appear; only a failing test waits so long
+END_OF_FILE = b"\x04"  # Ctrl-D at the beginning of a line
 
 
 class Terminal:
@@ -24,6 +25,7 @@ class Terminal:
         self.lines = Lines(open(slave, "rb", buffering=0, closefd=False))
         self.err: TextIO = open(slave, "w", encoding="utf-8", closefd=False)
         self.seen = ""
+        self._met = 0  # characters of `seen` up to the end of the last text that was waited for
         self.echoes: list[bool] = []  # at each answer: was the echo on?
 
     @property
@@ -32,17 +34,22 @@ class Terminal:
 
     def answer(self, steps: Sequence[tuple[str, str]]) -> None:
         """For each step: read until the text appears, then type the answer."""
-        for expected, typed in steps:
-            self.read_until(expected)
-            self.echoes.append(self.echo)
-            os.write(self._master, typed.encode())
+        try:
+            for expected, typed in steps:
+                self.read_until(expected)
+                self.echoes.append(self.echo)
+                os.write(self._master, typed.encode())
+        except BaseException:
+            os.write(self._master, END_OF_FILE)  # nobody will answer: the program must not wait for ever
+            raise
 
     def read_until(self, expected: str) -> None:
-        at = len(self.seen)
-        while expected not in self.seen[at:]:
+        """What follows the text may be there already: it is left for the next step."""
+        while expected not in self.seen[self._met :]:
             ready, _, _ = select.select([self._master], [], [], PATIENCE)
             assert ready, f"{expected!r} did not come; seen: {self.seen!r}"
             self.seen += os.read(self._master, 4096).decode()
+        self._met = self.seen.index(expected, self._met) + len(expected)
 
     @contextmanager
     def person(self, *steps: tuple[str, str]) -> Iterator[None]:
