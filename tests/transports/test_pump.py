@@ -254,6 +254,22 @@ def test_a_pump_without_work_sleeps(bring: Callable[[Bench], None]) -> None:
         assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - cpu < 0.1
 
 
+def test_a_rekey_that_the_peer_leaves_open_costs_no_time() -> None:
+    """A control frame that waited for its end, and a packet in the device, once kept the thread spinning."""
+    with bench(0x0303) as b:
+        b.pump.rekey()
+        b.pump.send_control(Kind.KEEPALIVE)
+        time.sleep(0.02)
+        b.kernel.send(ipv4(100))
+        time.sleep(0.02)
+        before = b.pump.stats().wakeups
+        time.sleep(0.1)
+        assert b.pump.stats().wakeups == before
+        while b.peer.read_once() is None:  # once the peer goes on, so do they
+            select.select([b.peer.sock], [], [], TIMEOUT)
+        assert b.peer.read() == ENCODER.encode(ipv4(100))
+
+
 def test_packets_that_may_not_enter_the_tunnel_are_counted() -> None:
     with bench(mtu=1400) as b:
         for packet in (ipv4(1401), b"\x00" * 60, ipv4(30)[:10], bytes(20000), ipv4(1400)):

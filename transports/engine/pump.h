@@ -56,6 +56,7 @@ struct ve_pump {
 	int rx_wants_write;			/* a handshake of the peer waits for room to answer */
 	int link_writable;			/* 0: wait for POLLOUT before the next send */
 	int device_failures;			/* reads failed since the last that worked */
+	int tx_waits;				/* pending or a control frame waits: the device is left alone */
 	size_t pending;				/* bytes of a frame in buffer that TLS did not take yet */
 	size_t pending_packet;			/* bytes of the packet in it */
 	struct ve_control control;		/* scratch */

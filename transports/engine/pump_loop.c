@@ -226,7 +226,8 @@ static void push_packets(struct ve_pump *p)
 
 static void transmit(struct ve_pump *p, int device_ready)
 {
-	if (drain(p) && push_pending(p) && push_controls(p) && device_ready && !p->failed)
+	p->tx_waits = !(drain(p) && push_pending(p) && push_controls(p));
+	if (!p->tx_waits && device_ready && !p->failed)
 		push_packets(p);
 	if (!p->link_dead)
 		drain(p);
@@ -279,7 +280,7 @@ static void publish(struct ve_pump *p)
 /* Sleeps until something can be done; not at all while TLS holds input, of which poll cannot tell. */
 static void wait_for(struct ve_pump *p, struct pollfd *fds)
 {
-	int blocked = p->pending || ve_tls_buffered_out(p->tls);
+	int blocked = p->tx_waits || p->pending || ve_tls_buffered_out(p->tls);
 	int timeout = p->rx_dry ? -1 : 0;
 
 	fds[WAKE] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
