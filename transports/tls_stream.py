@@ -32,6 +32,7 @@ HANDSHAKE_TIMEOUT = 30.0  # seconds, without the time that a person takes to jud
 LINGER = 0.2  # seconds that close() waits for the peer to end in order
 MAX_DRAIN = 1024 * 1024  # bytes read and dropped while lingering
 MAX_CERTIFICATE = 64 * 1024  # bytes
+MAX_STASH = 64 * 1024  # bytes that a peer may send while it owes us the end of a renegotiation
 
 _CERTIFICATE_REQUIRED = 116
 # Alerts that a peer sends for want of a good client certificate, if it asked for one (RFC 8446, section 6.2).
@@ -72,6 +73,7 @@ class TlsStream:
         self._stash = bytearray()  # read while writing, when the peer wanted a handshake first
         self._heard = False  # application data has come
         self._detached = False
+        self._condemned = False  # to be freed once the pump gives it back
         self.peer_host, self.peername = _peer(sock)
 
     @property
@@ -121,13 +123,13 @@ class TlsStream:
     def export_keying_material(self, label: str, length: int) -> bytes:
         """RFC 5705 and RFC 8446, section 7.5, without a context; of the current keys."""
         out = ffi.new("uint8_t[]", length)
-        if lib.ve_tls_export(self.native, label.encode(), out, length) != lib.VE_OK:
+        if lib.ve_tls_export(self._usable(), label.encode(), out, length) != lib.VE_OK:
             raise TlsError(f"{self._host}: {text(lib.ve_tls_error(self.native))}")
         return bytes(ffi.buffer(out))
 
     def finished(self) -> bytes:
         """Our own Finished message: tls-unique of a TLS 1.2 client (RFC 5929); 12, 32 or 48 bytes."""
-        length = lib.ve_tls_finished(self.native, self._room, lib.VE_TLS_RECORD)
+        length = lib.ve_tls_finished(self._usable(), self._room, lib.VE_TLS_RECORD)
         return bytes(ffi.buffer(self._room, length)) if length > 0 else b""
 
     async def rekey(self) -> None:
@@ -143,8 +145,10 @@ class TlsStream:
         self._detached = True
 
     def reattach(self) -> None:
-        """The pump has stopped; `close` may be called, and reading and writing go on."""
+        """The pump has stopped: reading and writing go on, or the stream is freed, if that was wished meanwhile."""
         self._detached = False
+        if self._condemned:
+            self.abort()
 
     async def close(self, linger: float = LINGER) -> None:
         """End in order: close_notify, FIN, then wait up to `linger` seconds for the peer to end.
@@ -152,8 +156,10 @@ class TlsStream:
         Without that wait, input that nobody read would make the kernel reset the connection, and the peer would
         lose what we said last.  Never raises; call it twice, or after an error.
         """
-        assert not self._detached, "a pump still owns the connection"
         if self._native is None:
+            return
+        if self._detached:  # interrupted between `detach` and `reattach`: the pump's thread may still be at it
+            self.abort()
             return
         try:
             with suppress(TransportError, OSError, TimeoutError):
@@ -163,7 +169,10 @@ class TlsStream:
             self.abort()
 
     def abort(self) -> None:
-        """Free everything at once, without a word to the peer."""
+        """Free everything at once, without a word to the peer; while a pump uses it: once the pump gives it back."""
+        if self._detached:
+            self._condemned = True
+            return
         native, self._native = self._native, None
         if native is not None:
             self._ready.close()
@@ -171,6 +180,7 @@ class TlsStream:
             self._sock.close()
 
     def __del__(self) -> None:
+        self._detached = False  # a pump would keep it alive
         self.abort()
 
     # --- the handshake ---
@@ -262,6 +272,9 @@ class TlsStream:
             got = lib.ve_tls_read(self.native, self._room, lib.VE_TLS_RECORD)
             if got > 0:
                 self._keep(got)
+                await asyncio.sleep(0)  # who reads may take it
+                if len(self._stash) > MAX_STASH:
+                    raise TlsError(f"{self._host}: got over {MAX_STASH} bytes, want the end of a renegotiation")
             elif got == lib.VE_EOF:
                 raise ConnectionLost(f"{self._host}: the peer closed the connection")
             elif got == lib.VE_ERROR or not lib.ve_tls_rekey_done(self.native):

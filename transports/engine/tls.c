@@ -209,6 +209,13 @@ static int misuse(struct ve_tls *tls, const char *text)
 	return VE_ERROR;
 }
 
+/* Before each call of libssl that may read. */
+static void enter(struct ve_tls *tls)
+{
+	ERR_clear_error();
+	tls->pipe.refills = TLS_PIPE_REFILLS;
+}
+
 /* ---- the handshake ---- */
 
 /* One step of libssl.  VE_OK: done. */
@@ -216,7 +223,7 @@ static int step(struct ve_tls *tls)
 {
 	int result;
 
-	ERR_clear_error();
+	enter(tls);
 	result = SSL_do_handshake(tls->ssl);
 	if (result != 1) {
 		result = outcome(tls, result, "handshake");
@@ -260,7 +267,7 @@ int ve_tls_read(struct ve_tls *tls, uint8_t *out, size_t size)
 		return VE_ERROR;
 	if (!tls->established)
 		return misuse(tls, "read: before the handshake");
-	ERR_clear_error();
+	enter(tls);
 	got = SSL_read(tls->ssl, out, size > INT_MAX ? INT_MAX : (int)size);
 	if (got <= 0)
 		got = outcome(tls, got, "read");
@@ -283,7 +290,7 @@ int ve_tls_write(struct ve_tls *tls, const uint8_t *data, size_t length)
 		length = VE_TLS_RECORD;
 	if (!tls_pipe_room(&tls->pipe, length + RECORD_OVERHEAD))
 		return VE_WANT_WRITE;
-	ERR_clear_error();
+	enter(tls);
 	took = SSL_write(tls->ssl, data, (int)length);
 	if (took > 0)
 		return took;
@@ -353,7 +360,7 @@ int ve_tls_rekey(struct ve_tls *tls)
 		return misuse(tls, "rekey: before the handshake");
 	if (!ve_tls_rekey_done(tls))
 		return VE_OK;
-	ERR_clear_error();
+	enter(tls);
 	result = SSL_version(tls->ssl) >= TLS1_3_VERSION ? rekey_13(tls) : rekey_12(tls);
 	if (result == VE_OK)
 		tls_pipe_flush(&tls->pipe);

@@ -81,6 +81,9 @@ static int refill(struct tls_pipe *pipe)
 
 	if (pipe->ended || pipe->in_errno)
 		return 0;
+	if (pipe->refills <= 0)
+		return -1;	/* a flood: the caller looks at its clock, then goes on */
+	pipe->refills--;
 	do {
 		pipe->recvs++;
 		got = recv(pipe->fd, pipe->in, TLS_PIPE_IN, MSG_DONTWAIT);

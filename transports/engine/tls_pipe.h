@@ -13,6 +13,7 @@
 
 #define TLS_PIPE_IN (128 * 1024)	/* bytes: what one recv takes at most */
 #define TLS_PIPE_OUT (256 * 1024)	/* bytes: what waits for the kernel at most */
+#define TLS_PIPE_REFILLS 4		/* recvs for one call of libssl: it reads on for as long as messages without data come */
 #define TLS_PIPE_HEAD 8			/* first bytes received, kept to tell what the peer speaks instead of TLS */
 
 struct tls_pipe {
@@ -21,6 +22,7 @@ struct tls_pipe {
 	size_t in_at, in_end;		/* not yet read by libssl */
 	size_t out_at, out_end;		/* not yet taken by the kernel */
 	uint64_t recvs, sends;		/* system calls */
+	int refills;			/* recvs left to this call; the caller sets it to TLS_PIPE_REFILLS before each */
 	uint8_t head[TLS_PIPE_HEAD];
 	size_t head_length;
 	int ended;			/* TCP ended: recv gave 0 */
