@@ -22,7 +22,7 @@ def summarize(certificate: bytes) -> CertificateSummary:
 
     try:
         return _summary(x509.load_der_x509_certificate(certificate), certificate)
-    except ValueError as exc:
+    except (ValueError, x509.InvalidVersion) as exc:
         text = f"unreadable certificate: {clean(str(exc))}"
         return CertificateSummary("unreadable", "unreadable", "", "", (), pin_of(certificate), text)
 
@@ -60,7 +60,7 @@ def _names(parsed: x509.Certificate) -> tuple[str, ...]:
 
     try:
         found = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return ()
     names = (*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress)))
     return tuple(clean(name) for name in names[:MAX_NAMES])
