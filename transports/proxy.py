@@ -21,6 +21,7 @@ from urllib.parse import unquote_to_bytes
 
 from transports import proxy_auth, tcp
 from transports.errors import HttpError, ProxyAuthFailed, ProxyError, TransportError, Unreachable
+from transports.redact import printable
 
 if TYPE_CHECKING:
     from transports.http_exchange import Exchange
@@ -271,7 +272,7 @@ class _Tunnel:
         """What to send next, after an answer that is not 2xx.  Raises ProxyError: give up."""
         head = exchange.head
         if head.status != 407:
-            reason = f" {head.reason[:80]}" if head.reason else ""
+            reason = f" {printable(head.reason[:80])}" if head.reason else ""
             raise ProxyError(f"proxy {self._proxy}: no connection to {self._target}: {head.status}{reason}")
         challenges = proxy_auth.parse_challenges(head.values("Proxy-Authenticate"))
         offered = ", ".join(dict.fromkeys(one.scheme for one in challenges)) or "nothing"

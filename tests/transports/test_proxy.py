@@ -220,6 +220,7 @@ def test_schemes_we_cannot_do_are_named() -> None:
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "no connection to vpn.example.com:443: 403 Forbidden"),
         (b"HTTP/1.1 302 Found\r\nLocation: http://portal/\r\nContent-Length: 0\r\n\r\n", "302 Found"),
+        (b"HTTP/1.1 403 \x1b]0;x\x07\r\nContent-Length: 0\r\n\r\n", r"403 \\x1b\]0;x\\x07$"),
         (b"", "closed the connection without an answer"),
         (b"SSH-2.0-x\r\nclose", "want an HTTP/1 status line"),
         (b"HTTP/1.1 407 No\r\nA: close", "inside the answer's head"),
