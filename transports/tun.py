@@ -23,9 +23,10 @@ TUNGETIFF = 0x800454D2
 SIOCGIFMTU = 0x8921
 IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000
+IFF_VNET_HDR = 0x4000
 IFREQ = struct.Struct("16sH22x")  # name, flags
 IFREQ_MTU = struct.Struct("16si20x")
-MAX_NAME = 15  # characters; longer ones are silently cut by the kernel
+MAX_NAME = 15  # bytes; longer ones are silently cut by the kernel
 
 _OPEN_HINTS = {
     errno.ENOENT: f"{DEVICE_NODE} does not exist: load the module (modprobe tun), or give the container the device",
@@ -51,13 +52,13 @@ class Tun:
     @classmethod
     def open(cls, name: str = "tun%d") -> Tun:
         """Create or attach to an interface; %d becomes the first free number.  Raises DeviceError."""
-        if not name or len(name) > MAX_NAME or "/" in name or any(c.isspace() for c in name):
-            raise DeviceError(f"interface name: got {name!r}, want 1 to {MAX_NAME} characters without / or space")
+        if not name or len(os.fsencode(name)) > MAX_NAME or not name.isprintable() or set("/ ") & set(name):
+            raise DeviceError(f"interface name: got {name!r}, want 1 to {MAX_NAME} bytes without / or space")
         try:
             fd = os.open(DEVICE_NODE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as exc:
             raise _device_error(f"cannot open {DEVICE_NODE}", exc, _OPEN_HINTS) from exc
-        request = bytearray(IFREQ.pack(name.encode(), IFF_TUN | IFF_NO_PI))
+        request = bytearray(IFREQ.pack(os.fsencode(name), IFF_TUN | IFF_NO_PI))
         try:
             fcntl.ioctl(fd, TUNSETIFF, request)
             fcntl.ioctl(fd, TUNSETOFFLOAD, 0)
@@ -73,9 +74,9 @@ class Tun:
         try:
             fcntl.ioctl(fd, TUNGETIFF, request)
             flags = IFREQ.unpack(request)[1]
-            if flags & (IFF_TUN | IFF_NO_PI) != IFF_TUN | IFF_NO_PI:
+            if flags & (IFF_TUN | IFF_NO_PI | IFF_VNET_HDR) != IFF_TUN | IFF_NO_PI:
                 raise DeviceError(
-                    f"descriptor {fd}: got interface flags {flags:#x}, want a TUN without packet information"
+                    f"descriptor {fd}: got interface flags {flags:#x}, want a TUN without headers before the packets"
                 )
             fcntl.ioctl(fd, TUNSETOFFLOAD, 0)
             os.set_blocking(fd, False)
@@ -87,7 +88,7 @@ class Tun:
     @property
     def mtu(self) -> int:
         """The interface's MTU in bytes, as the kernel has it now.  Raises DeviceError: it is gone."""
-        request = bytearray(IFREQ_MTU.pack(self.name.encode(), 0))
+        request = bytearray(IFREQ_MTU.pack(os.fsencode(self.name), 0))
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 fcntl.ioctl(sock, SIOCGIFMTU, request)
@@ -122,7 +123,7 @@ class Tun:
 
 def _name_of(request: bytes) -> str:
     name: bytes = IFREQ.unpack(request)[0]
-    return name.rstrip(b"\0").decode()
+    return os.fsdecode(name.partition(b"\0")[0])
 
 
 def _device_error(what: str, error: OSError, hints: dict[int, str]) -> DeviceError:

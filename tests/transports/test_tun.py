@@ -13,12 +13,12 @@ from tests.transports.namespace import in_own_namespace, ip
 from tests.transports.packets import ipv4
 from transports.errors import DeviceError
 from transports.sink import NativeSink
-from transports.tun import TUNSETOFFLOAD, Tun
+from transports.tun import DEVICE_NODE, IFF_NO_PI, IFF_TUN, IFF_VNET_HDR, IFREQ, TUNSETIFF, TUNSETOFFLOAD, Tun
 
 
-@pytest.mark.parametrize("name", ["", "a" * 16, "a/b", "a b", "tun\n"])
+@pytest.mark.parametrize("name", ["", "a" * 16, "é" * 8, "a/b", "a b", "tun\n", "a\0b"])
 def test_a_name_the_kernel_would_cut_or_refuse_is_an_error(name: str) -> None:
-    with pytest.raises(DeviceError, match="want 1 to 15 characters"):
+    with pytest.raises(DeviceError, match="want 1 to 15 bytes"):
         Tun.open(name)
 
 
@@ -90,6 +90,29 @@ def test_life_of_a_device() -> None:
             with Tun.adopt(os.dup(tun.fileno())) as same:
                 assert same.name == tun.name
         assert "vetest0" not in ip("link")
+
+    in_own_namespace(body)
+
+
+@pytest.mark.system
+def test_a_device_with_headers_before_its_packets_is_not_adopted() -> None:
+    """Every packet would be dropped as no IP."""
+
+    def body() -> None:
+        fd = os.open(DEVICE_NODE, os.O_RDWR)
+        fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(b"vetest0", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))
+        with pytest.raises(DeviceError, match="got interface flags 0x5001, want a TUN without headers"):
+            Tun.adopt(fd)
+        os.close(fd)
+
+    in_own_namespace(body)
+
+
+@pytest.mark.system
+def test_a_name_of_many_bytes_is_kept() -> None:
+    def body() -> None:
+        with Tun.open("é" * 7 + "x") as tun:
+            assert (tun.name, tun.mtu) == ("é" * 7 + "x", 1500)
 
     in_own_namespace(body)
 
