@@ -35,7 +35,7 @@ class NativeCodec:
             raise CodecError(text(lib.ve_codec_error(self._native)))
 
     def feed_datagram(self, data: bytes, sink: NativeSink) -> None:
-        """One whole datagram; what is wrong with it is dropped and counted.  Raises CodecError: a framing of streams."""
+        """One whole datagram; what is wrong with it is dropped and counted.  Raises CodecError for a stream framing."""
         if lib.ve_codec_datagram(self._native, sink.native, data, len(data)) != lib.VE_OK:
             raise CodecError(text(lib.ve_codec_error(self._native)))
 
