@@ -101,6 +101,8 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled:
+    """attempt: which one failed; 0: the link was opened, but ended within seconds, as the one before."""
+
     event: ClassVar[str] = "retry"
     attempt: int
     wait: float  # seconds

@@ -38,7 +38,7 @@ from transports.tun import Tun
 from vpnclient import assembly
 from vpnclient.attempts import Attempts
 from vpnclient.auth.remember import RememberingUser
-from vpnclient.backoff import jittered, waits
+from vpnclient.backoff import LONGEST, STEP, jittered, waits
 from vpnclient.carrier import Carrier, Outcome, Why
 from vpnclient.errors import ClientError, Exit, HostError, SessionEnded, explain
 from vpnclient.events import (
@@ -62,6 +62,7 @@ T = TypeVar("T")
 
 STATISTICS_EVERY = 1.0  # seconds between two Statistics events
 DISMISSED_AGAIN = 60.0  # seconds
+SHORT_LIFE = 10.0  # seconds: a second link in a row that does not last so long is not renewed at once
 
 
 class Stop(Enum):
@@ -117,6 +118,7 @@ class Session:
         self._retry_now = asyncio.Event()
         self._last_statistics = 0.0
         self._dismissed_at = -DISMISSED_AGAIN
+        self._short_lived = 0  # links in a row that ended within SHORT_LIFE
 
     # --- asked from outside (signal handlers) ---
 
@@ -128,8 +130,12 @@ class Session:
             self._stop = how
             self._stop_event.set()
             if self._carrier is not None:
-                goodbye = "user disconnect" if how is Stop.END else None
-                self._carrier.stop(Outcome(Why.ASKED, "asked to stop"), goodbye=goodbye)
+                self._stop_carrier(self._carrier, how)
+
+    @staticmethod
+    def _stop_carrier(carrier: Carrier, how: Stop) -> None:
+        goodbye = "user disconnect" if how is Stop.END else None
+        carrier.stop(Outcome(Why.ASKED, "asked to stop"), goodbye=goodbye)
 
     def reconnect(self) -> None:
         """Drop the link and connect again at once."""
@@ -236,6 +242,7 @@ class Session:
     async def _keep(self, ticket: Ticket, tunnel: Tunnel) -> None:
         """Carry packets over one link after the other until somebody wants it to end."""
         while True:
+            began = time.monotonic()
             outcome = await self._carry(tunnel)
             match outcome.why:
                 case Why.ASKED:
@@ -246,21 +253,27 @@ class Session:
                     raise HostError(outcome.reason, hint="something else removed the interface; connect again")
             self._emit(StateChanged(State.RECONNECTING, outcome.reason))
             try:
-                ticket, tunnel = await self._reconnect(ticket, self._judgement(outcome))
+                judgement = self._judgement(outcome)
+                await self._slow_down(outcome, time.monotonic() - began)
+                ticket, tunnel = await self._reconnect(ticket, judgement)
             except Interrupted:
                 return
             self._totals.reconnects += 1
 
     async def _carry(self, tunnel: Tunnel) -> Outcome:
         assert self._tun is not None
-        if self._stop is not None:
+        try:
+            carrier = self._parts.carrier(self._tun, tunnel, warn=self._warn, tick=self._on_tick)
+        except BaseException:
             await tunnel.stream.close()
-            return Outcome(Why.ASKED, "asked to stop")
-        carrier = self._parts.carrier(self._tun, tunnel, warn=self._warn, tick=self._on_tick)
+            raise
         self._carrier = carrier
         self._retry_now.clear()
         self._totals.begin(time.monotonic())
-        self._emit(StateChanged(State.CONNECTED))
+        if self._stop is not None:  # while the host was configured: the gateway must hear of it all the same
+            self._stop_carrier(carrier, self._stop)
+        else:
+            self._emit(StateChanged(State.CONNECTED))
         try:
             return await carrier.run()
         finally:
@@ -269,6 +282,15 @@ class Session:
             self._emit_statistics(time.monotonic())
 
     # --- reconnecting ---
+
+    async def _slow_down(self, outcome: Outcome, lasted: float) -> None:
+        """A gateway that opens tunnels only to drop them must not make us spin: wait, a little longer each time."""
+        if self._retry_now.is_set():
+            return  # the user wants it now
+        self._short_lived = self._short_lived + 1 if lasted < SHORT_LIFE else 0
+        if self._short_lived > 1:
+            wait = min((self._short_lived - 1) * STEP, LONGEST)
+            await self._wait(0, jittered(wait, random.random()), outcome.reason)
 
     def _judgement(self, outcome: Outcome) -> SessionEnded | None:
         """What a refused ticket means now: that the gateway has ended the session, if it said so without a reason.
@@ -310,7 +332,7 @@ class Session:
                 if wait is None:
                     raise
                 failure = exc
-            await self._wait(attempts.number, jittered(wait, random.random()), failure)
+            await self._wait(attempts.number, jittered(wait, random.random()), str(failure))
 
     async def _moved_gateways(self, ticket: Ticket) -> tuple[Address, ...]:
         """With dynamic DNS: the addresses that will be tried now; they need a way outside the tunnel first."""
@@ -343,8 +365,8 @@ class Session:
         except InputRequired:
             raise cause from None
 
-    async def _wait(self, attempt: int, seconds: float, failure: Exception) -> None:
-        self._emit(RetryScheduled(attempt, round(seconds, 1), str(failure)))
+    async def _wait(self, attempt: int, seconds: float, reason: str) -> None:
+        self._emit(RetryScheduled(attempt, round(seconds, 1), reason))
         waiters = [asyncio.ensure_future(event.wait()) for event in (self._stop_event, self._retry_now)]
         try:
             await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -358,10 +380,13 @@ class Session:
     # --- the end ---
 
     async def _clean_up(self) -> None:
-        self._emit(StateChanged(State.CLOSING))
-        self._warn_all(await _to_the_end(self._parts.host.undo))
-        if self._tun is not None:
-            self._tun.close()
+        try:
+            self._emit(StateChanged(State.CLOSING))
+        finally:  # even if a listener fails
+            warnings = await _to_the_end(self._parts.host.undo)
+            if self._tun is not None:
+                self._tun.close()
+        self._warn_all(warnings)
 
     def _closed(self, error: Exception) -> Exit:
         failure = explain(error)

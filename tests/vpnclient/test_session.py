@@ -36,6 +36,7 @@ class FakeStream:
         self.info = SimpleNamespace(version="TLSv1.3", cipher="TLS_AES", pin="pin-sha256:x")
         self.peername, self.peer_host = "192.0.2.1:443", "192.0.2.1"
         self.closed = False
+        self.goodbyes: list[str] = []
 
     async def close(self) -> None:
         self.closed = True
@@ -115,6 +116,7 @@ def carrier_of(outcomes: list[Outcome]) -> Any:
 
     class FakeCarrier:
         def __init__(self, tun: object, tunnel: Any, **hooks: Callable[..., None]) -> None:
+            self._tunnel = tunnel
             self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def stats(self) -> Any:
@@ -128,11 +130,13 @@ def carrier_of(outcomes: list[Outcome]) -> Any:
             return {}
 
         def stop(self, outcome: Outcome, *, goodbye: str | None = None) -> None:
+            if goodbye is not None:
+                self._tunnel.stream.goodbyes.append(goodbye)
             if not self._done.done():
                 self._done.set_result(outcome)
 
         async def run(self) -> Outcome:
-            if outcomes:
+            if outcomes and not self._done.done():
                 return outcomes.pop(0)
             return await self._done
 
@@ -368,3 +372,54 @@ def test_figures_go_on_over_links(monkeypatch: pytest.MonkeyPatch) -> None:
     stage.play()
     last = [event for event in stage.events if event.event == "statistics"][-1]
     assert (last.rx_bytes, last.tx_packets, last.reconnects) == (2, 8, 1)
+
+
+def test_a_gateway_that_drops_every_link_is_not_hammered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One loss is repaired at once; a link after it that does not last either is not."""
+    stage = Stage(monkeypatch, FakeProtocol(*[CONFIG] * 5), LOST, LOST, LOST, LOST, ASKED)
+    waits: list[float] = []
+    monkeypatch.setattr(module, "jittered", lambda wait, unit: waits.append(wait) or 0.0)
+    assert stage.play() == Exit.OK
+    assert waits == [10.0, 20.0, 30.0]
+    assert [event.attempt for event in stage.events if isinstance(event, RetryScheduled)] == [0, 0, 0]
+
+
+def test_reconnecting_on_demand_again_and_again_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(*[CONFIG] * 4))
+    links: list[Event] = []
+
+    def act(session: Session, event: Event) -> None:
+        if event == StateChanged(State.CONNECTED):
+            links.append(event)
+            asyncio.get_running_loop().call_soon(session.reconnect if len(links) < 4 else session.stop)
+
+    assert stage.play(act) == Exit.OK
+    assert not [event for event in stage.events if isinstance(event, RetryScheduled)]
+
+
+@pytest.mark.parametrize(("how", "goodbyes"), [(Stop.END, ["user disconnect"]), (Stop.DETACH, [])])
+def test_a_stop_while_the_host_is_configured_reaches_the_gateway(
+    monkeypatch: pytest.MonkeyPatch, how: Stop, goodbyes: list[str]
+) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG))
+
+    def act(session: Session, event: Event) -> None:
+        if event == StateChanged(State.CONFIGURING):
+            session.stop(how)
+
+    assert stage.play(act) == Exit.OK
+    assert stage.protocol.streams[0].goodbyes == goodbyes
+    assert State.CONNECTED not in stage.states()
+    assert stage.host.calls == ["prepare", "apply", "undo"]
+
+
+def test_a_listener_that_fails_at_the_end_keeps_nothing_from_being_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG), ASKED)
+
+    def act(session: Session, event: Event) -> None:
+        if event == StateChanged(State.CLOSING):
+            raise RuntimeError("a bug in a view")
+
+    with pytest.raises(RuntimeError, match="a bug in a view"):
+        stage.play(act)
+    assert stage.host.calls[-1] == "undo" and stage.device.closed

@@ -67,7 +67,8 @@ def lines(event: Event) -> list[Line]:
         case Noted(text, level):
             return [Line(_NOTE_LEVELS.get(level, Level.DEBUG), text, "dim" if level != "info" else "")]
         case RetryScheduled():
-            text = f"attempt {event.attempt} failed: {event.reason}; next in {event.wait:.0f} s"
+            what = f"attempt {event.attempt} failed" if event.attempt else "the link did not last"
+            text = f"{what}: {event.reason}; next in {event.wait:.0f} s"
             return [Line(Level.INFO, text, "warning")]
         case Failed():
             hint = [Line(Level.ERROR, f"hint: {event.hint}", "hint")] if event.hint else []
