@@ -16,7 +16,7 @@ from vpnclient.auth.secrets import SecretSource, fetch, from_environment, from_s
 from vpnclient.checks import check
 from vpnclient.errors import HostError, UsageError
 from vpnclient.profile import Profile
-from vpnclient.schema import ITEMS, Kind, Value
+from vpnclient.schema import ENVIRONMENT_PREFIX, ITEMS, Kind, Value
 from vpnclient.settings import (
     MIN_MTU,
     FormEntry,
@@ -29,6 +29,10 @@ from vpnclient.settings import (
 )
 
 MAX_COOKIE = 65536  # characters
+# Taken out of the environment, used or not: scripts and tools that we start have no business with them.
+_SECRET_VARIABLES = tuple(
+    ENVIRONMENT_PREFIX + name for name in ("PASSWORD", "KEY_PASSWORD", "COOKIE", "FORM_ENTRY", "PROXY")
+)
 _NOT_IN_ENVIRONMENT = frozenset({"server", "title", "passwd_on_stdin", "cookie_on_stdin", "no_proxy"})
 
 
@@ -82,6 +86,14 @@ class Layers:
 
 def settle(given: Given, environ: MutableMapping[str, str], stdin: Lines, warn: Callable[[str], None]) -> Settings:
     """Everything merged and checked; secrets fetched, and taken out of `environ`.  Contacts nothing."""
+    try:
+        return _settle(given, environ, stdin, warn)
+    finally:
+        for variable in _SECRET_VARIABLES:
+            environ.pop(variable, None)
+
+
+def _settle(given: Given, environ: MutableMapping[str, str], stdin: Lines, warn: Callable[[str], None]) -> Settings:
     profile = _profile(given.target, environ)
     layers = Layers(given.values, _environment(environ), profile.values if profile else {})
     server = parse_server(layers.text("server") if profile else given.target, path=layers.text("path"))

@@ -204,3 +204,18 @@ def test_a_script_that_cannot_run_is_found_before_the_sign_in(tmp_path: Path) ->
     script.chmod(0o700)
     check_script(f"A=1 '{script}' --flag")
     check_script("vpn-slice 10.0.0.0/8")
+
+
+def test_no_secret_of_the_environment_is_left_for_the_tools_we_start() -> None:
+    """Neither one that an option made needless, nor answers to forms and a proxy's password."""
+    environ = {
+        "VPNCLIENT_PASSWORD": "pw",
+        "VPNCLIENT_KEY_PASSWORD": "kp",
+        "VPNCLIENT_COOKIE": "abc",
+        "VPNCLIENT_FORM_ENTRY": "main:password=pw",
+        "VPNCLIENT_PROXY": "http://ann:pw@proxy:3128",
+        "VPNCLIENT_USER": "ann",
+    }
+    settings = merged(environ=environ, cookie="def", key_password="given")
+    assert settings.proxy == "http://ann:pw@proxy:3128" and len(settings.form_entries) == 1
+    assert environ == {"VPNCLIENT_USER": "ann"}
