@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ve_codec_ops *const framings[] = {&ve_cstp, &ve_gpst};
+static const struct ve_codec_ops *const framings[] = {&ve_cstp, &ve_esp, &ve_gpst, &ve_oncp};
 
 struct ve_codec *ve_codec_new(const char *framing, char *err, size_t err_size)
 {
@@ -134,7 +134,7 @@ int ve_codec_encode_control(struct ve_codec *codec, uint32_t kind, const uint8_t
 
 	if (length > ops->max_payload)
 		return VE_ERROR;
-	if (ops->encode)
+	if (ops->encode && (kind != ops->packet_kind || !ops->header))
 		return ops->encode(codec, kind, payload, length, out, size);
 	if (size < ops->headroom + length)
 		return VE_FULL;

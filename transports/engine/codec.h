@@ -16,7 +16,7 @@
 #include "engine.h"
 #include "queue.h"
 
-#define VE_CODEC_COUNTERS 16		/* at most, a framing */
+#define VE_CODEC_COUNTERS 24		/* at most, a framing */
 #define VE_CODEC_QUEUE 64		/* control frames waiting in a codec */
 #define VE_CODEC_QUEUE_BYTES 65536
 #define VE_ANY_PACKET 0xffffffffu	/* kind given to encode for a packet, where its version decides the kind */
@@ -39,7 +39,8 @@ struct ve_codec_ops {
 	int (*set)(struct ve_codec *codec, const char *option, const uint8_t *value, size_t length);
 	/* Framings of datagrams: one whole datagram.  room and took are NULL then. */
 	void (*datagram)(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
-	/* Framings that do more than put a header in front (escape, encrypt): the whole frame, instead of header.
+	/* Framings that do more than put a header in front (escape, encrypt): the whole frame, instead of header.  With
+	 * both, header is for packets and this for control frames.
 	 * out does not overlap payload.  Bytes written, VE_FULL or VE_ERROR. */
 	int (*encode)(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length, uint8_t *out,
 		      size_t size);
@@ -65,6 +66,8 @@ int ve_codec_broken(struct ve_codec *codec, const char *format, ...) __attribute
 int ve_codec_refuse(struct ve_codec *codec, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 extern const struct ve_codec_ops ve_cstp;
+extern const struct ve_codec_ops ve_esp;
 extern const struct ve_codec_ops ve_gpst;
+extern const struct ve_codec_ops ve_oncp;
 
 #endif
