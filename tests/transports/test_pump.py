@@ -118,6 +118,13 @@ def test_framing_that_came_with_the_answer_goes_first() -> None:
         assert b.controls() == [(Kind.KEEPALIVE, b"")]
 
 
+def test_a_goodbye_behind_a_burst_that_came_with_the_answer_is_heard() -> None:
+    with bench(first=KEEPALIVE * 100 + BYE) as b:
+        b.until(lambda: b.pump.stats().rx_controls == 101)
+        assert b.controls()[-1] == (Kind.DISCONNECT, b"\xb0bye")
+        assert b.pump.counters()["cstp_control_overflow"] == 0
+
+
 def test_what_tls_has_already_is_not_waited_for() -> None:
     with tls_pair() as (client, server):
         server.write(b"HTTP/1.1 200 CONNECTED\r\n\r\n" + ENCODER.encode(ipv4(100)))

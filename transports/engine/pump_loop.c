@@ -344,16 +344,30 @@ static void linger(struct ve_pump *p)
 	}
 }
 
+/* What came with the HTTP answer, in pieces that cannot fill the codec's queue: a frame takes a byte at least. */
+static void feed_first(struct ve_pump *p)
+{
+	size_t at, piece;
+	int rc = VE_OK;
+
+	for (at = 0; at < p->first_length && rc == VE_OK; at += piece) {
+		piece = p->first_length - at < RX_CONTROLS ? p->first_length - at : RX_CONTROLS;
+		rc = ve_codec_feed(p->codec, p->sink, p->first + at, piece);
+		if (ve_queue_count(p->codec->controls))
+			ve_pump_post_controls(p);
+	}
+	if (rc != VE_OK) {
+		ve_sink_flush(p->sink);
+		fail(p, VE_EVENT_STREAM_BROKEN, ve_codec_error(p->codec));
+	}
+}
+
 static void begin(struct ve_pump *p)
 {
 	p->recv_base = ve_tls_recv_calls(p->tls);
 	p->send_base = ve_tls_send_calls(p->tls);
 	p->stats.last_rx_ns = p->stats.last_tx_ns = ve_pump_clock();
-	if (p->first_length && ve_codec_feed(p->codec, p->sink, p->first, p->first_length) != VE_OK) {
-		ve_pump_post_controls(p);
-		ve_sink_flush(p->sink);
-		fail(p, VE_EVENT_STREAM_BROKEN, ve_codec_error(p->codec));
-	}
+	feed_first(p);
 	if (!p->failed)
 		receive(p);		/* also what TLS holds already, of which poll cannot tell */
 }
