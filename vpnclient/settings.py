@@ -122,6 +122,11 @@ def printable(text: str) -> bool:
     return not any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text)
 
 
+def plain(text: str, keep: str = "\n\t") -> str:
+    """The text without control characters: a terminal or a script must not take a gateway's words for commands."""
+    return "".join(char for char in text if char in keep or printable(char))
+
+
 def parse_server(text: str, *, path: str = "") -> Server:
     """The server operand: host, host:port, or https://host[:port][/path].  `path` serves when it has none."""
     if len(text) > MAX_SERVER:

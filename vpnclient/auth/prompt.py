@@ -21,6 +21,7 @@ from protocols.base import Choice, Field, Form
 from protocols.errors import InputRequired, SignInCancelled, UnknownGroup
 from vpnclient.auth.answers import Answers, pick
 from vpnclient.auth.lines import Lines, SecretSourceFailed, Woken
+from vpnclient.settings import plain
 
 if TYPE_CHECKING:
     from transports.errors import NotTrusted
@@ -133,7 +134,7 @@ class _FormUser:
 
     def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # standard error is closed: nobody is reading
-            self._err.write(text)
+            self._err.write(plain(text))
             self._err.flush()
 
 

@@ -138,12 +138,14 @@ def _unknown_command(arguments: Sequence[str]) -> UsageError:
 
 def complain(error: Exception) -> Exit:
     """An error and its hint on standard error."""
+    from vpnclient.settings import plain
+
     failure = explain(error)
     colour = sys.stderr.isatty()
     red, cyan, reset = ("\x1b[1;31m", "\x1b[36m", "\x1b[0m") if colour and not _no_colour() else ("", "", "")
-    print(f"{red}error:{reset} {failure.text}", file=sys.stderr)
+    print(f"{red}error:{reset} {plain(failure.text)}", file=sys.stderr)
     if failure.hint:
-        print(f"{cyan}hint:{reset} {failure.hint}", file=sys.stderr)
+        print(f"{cyan}hint:{reset} {plain(failure.hint)}", file=sys.stderr)
     return failure.exit_code
 
 

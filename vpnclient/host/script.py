@@ -19,6 +19,7 @@ from protocols.base import Address
 from vpnclient.errors import HostError
 from vpnclient.host import Applied, HostPlan
 from vpnclient.host.routes import MAX_ROUTES
+from vpnclient.settings import plain
 
 MAX_TEXTS = 64 << 10  # bytes of texts from the gateway (domains, banner, options) in the environment
 MAX_SERVERS = 3  # DNS and NBNS servers each, as the contract says
@@ -174,12 +175,12 @@ def _routes(plan: HostPlan) -> dict[str, str]:
 def _texts(plan: HostPlan) -> tuple[dict[str, str], tuple[str, ...]]:
     """Free texts of the gateway, without control characters; the important ones first while there is room."""
     config = plan.config
-    options = [f"{_plain(name)}={_plain(value)}" for name, value in config.raw]
+    options = [f"{plain(name, '')}={plain(value, '')}" for name, value in config.raw]
     wanted = (
-        ("CISCO_DEF_DOMAIN", " ".join(_plain(name) for name in config.search_domains)),
-        ("CISCO_SPLIT_DNS", ",".join(_plain(name) for name in reversed(config.split_dns))),
-        ("CISCO_PROXY_PAC", _plain(config.proxy_pac)),
-        ("CISCO_BANNER", _plain(config.banner, keep="\n")),
+        ("CISCO_DEF_DOMAIN", " ".join(plain(name, "") for name in config.search_domains)),
+        ("CISCO_SPLIT_DNS", ",".join(plain(name, "") for name in reversed(config.split_dns))),
+        ("CISCO_PROXY_PAC", plain(config.proxy_pac, "")),
+        ("CISCO_BANNER", plain(config.banner, "\n")),
         ("CISCO_CSTP_OPTIONS", "\n".join(options)),
     )
     found: dict[str, str] = {}
@@ -194,10 +195,6 @@ def _texts(plan: HostPlan) -> tuple[dict[str, str], tuple[str, ...]]:
             found[name] = text
         room -= min(len(data), room)
     return found, tuple(cut)
-
-
-def _plain(text: str, keep: str = "") -> str:
-    return "".join(c for c in text if c in keep or (c >= " " and not "\x7f" <= c <= "\x9f"))
 
 
 def _applied(plan: HostPlan, warnings: tuple[str, ...]) -> Applied:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
 from vpnclient.events import Event, State, StateChanged, Statistics
+from vpnclient.settings import plain
 from vpnclient.view.text import Level, Line, lines, statistics
 
 STAMP = "[%Y-%m-%d %H:%M:%S] "  # --timestamp, local time (cli-parity 2.12)
@@ -55,7 +56,7 @@ class PlainView:
 
     def _write(self, line: Line) -> None:
         stamp = time.strftime(STAMP, time.localtime(self._now())) if self._timestamps else ""
-        self._print(stamp + line.text, line.style)
+        self._print(stamp + plain(line.text), line.style)
 
     def _print(self, text: str, style: str) -> None:
         try:

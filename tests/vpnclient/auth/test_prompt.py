@@ -250,3 +250,11 @@ def test_ctrl_c_at_a_hidden_question() -> None:
             process.wait()
         os.close(master)
         os.close(slave)
+
+
+def test_a_form_cannot_command_the_terminal() -> None:
+    """A plug-in that hands on a gateway's words as they came."""
+    user, err = scripted()
+    with pytest.raises(InputRequired):
+        asyncio.run(user.fill(Form("main", (Field("a", "A\x1b[2J", "text"),), banner="one\ntwo\x9b2J", error="\x1bc")))
+    assert err.getvalue() == "one\ntwo2J\nc\nA[2J: ***\n"

@@ -216,3 +216,9 @@ def test_rate(bits: float, text: str) -> None:
 
 def test_duration() -> None:
     assert [duration(seconds) for seconds in (0, 59.9, 3661, 90061)] == ["0:00:00", "0:00:59", "1:01:01", "1 d 1:01:01"]
+
+
+def test_a_gateway_cannot_command_the_terminal() -> None:
+    """Whatever forgot to clean a text, the last place does: escapes, their C1 forms, carriage returns."""
+    said = plain(Level.INFO, Warned("a\x1b]0;title\x07b\x9b2Jc\rd"), Failed("protocol", "x\x1b[2Jy", "z\x85", 8))
+    assert said == "warning: a]0;titleb2Jcd\nerror: x[2Jy\nhint: z\n"
