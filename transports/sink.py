@@ -1,6 +1,7 @@
 """Where decoded packets go: the contract of a sink, a reference in memory, and the engine's sinks.
 
     reserve(capacity)   room for a packet; None: full or larger than MAX_PACKET, counted
+        .expand(...)        more room, in place or by a copy; False: none, counted and given back
         .commit(length)     the packet is the first `length` bytes: it may only shrink
         .abort()            give the room back
     write(packet)       copy a packet in
@@ -23,6 +24,7 @@ from transports.errors import DeviceError, EngineError
 MAX_PACKET = 16384  # bytes; VE_MAX_PACKET
 IPV4_HEADER = 20
 IPV6_HEADER = 40
+RING_OVERHEAD = 65548  # bytes of a Wintun ring besides its capacity; VE_RING_OVERHEAD
 
 
 @dataclass(slots=True)
@@ -33,9 +35,11 @@ class SinkStats:
     bytes: int = 0
     in_place: int = 0
     copied: int = 0
+    expanded: int = 0
     moved: int = 0
     aborted: int = 0
     dropped_full: int = 0
+    dropped_expand: int = 0
     refused: int = 0
     not_ip: int = 0
     oversize: int = 0
@@ -54,6 +58,9 @@ class Reservation(Protocol):
     def data(self) -> memoryview:
         """The reserved bytes, writable."""
 
+    def expand(self, used: int, capacity: int) -> bool:
+        """Make room for `capacity` bytes, keeping the first `used`; take `data` anew.  False: given back, counted."""
+
     def commit(self, length: int) -> None:
         """The packet is the first `length` bytes.  Raises ValueError if it is longer than the reservation."""
 
@@ -62,7 +69,7 @@ class Reservation(Protocol):
 
 
 class PacketSink(Protocol):
-    """A memory sink, a TUN, later a Wintun ring."""
+    """A memory sink, a TUN or a Wintun ring."""
 
     def reserve(self, capacity: int) -> Reservation | None: ...
     def write(self, packet: bytes) -> bool:
@@ -105,10 +112,22 @@ class MemoryReservation:
     room: bytearray
     state: _State = _State.OPEN
     packet: bytes = b""
+    grown: bool = False
 
     @property
     def data(self) -> memoryview:
         return memoryview(self.room)
+
+    def expand(self, used: int, capacity: int) -> bool:
+        self._must_be_open()
+        if capacity > MAX_PACKET or used > len(self.room):
+            self.sink.counters.oversize += 1
+            self.state = _State.VOID
+            return False
+        if capacity > len(self.room):
+            self.room = self.room[:used].ljust(capacity, b"\0")
+            self.grown = True
+        return True
 
     def commit(self, length: int) -> None:
         self._must_be_open()
@@ -163,7 +182,9 @@ class MemorySink:
             self.counters.not_ip += 1
             return
         entry.state, entry.packet = _State.READY, bytes(entry.room[:total])
-        if copied:
+        if entry.grown:
+            self.counters.expanded += 1
+        elif copied:
             self.counters.copied += 1
         else:
             self.counters.in_place += 1
@@ -211,6 +232,13 @@ class NativeReservation:
     def data(self) -> memoryview:
         return memoryview(ffi.buffer(self.at, self.capacity))
 
+    def expand(self, used: int, capacity: int) -> bool:
+        at = lib.ve_sink_expand(self.sink.native, self.at, used, capacity)
+        if not at:
+            return False
+        self.at, self.capacity = at, max(self.capacity, capacity)
+        return True
+
     def commit(self, length: int) -> None:
         if lib.ve_sink_commit(self.sink.native, self.at, length) != lib.VE_OK:
             raise ValueError(f"commit of {length} bytes, reserved {self.capacity}, or no longer open")
@@ -227,6 +255,7 @@ class NativeSink:
         if not native:
             raise EngineError(text(error))
         self.native: CData = ffi.gc(native, lib.ve_sink_free)
+        self._kept: CData = None  # memory that must live as long
 
     @classmethod
     def memory(cls, slots: int = 64) -> NativeSink:
@@ -238,6 +267,29 @@ class NativeSink:
         """Writes to an attached, non-blocking TUN descriptor, which it borrows.  mtu: bytes."""
         error = errbuf()
         return cls(lib.ve_sink_tun(fd, mtu, error, ERROR_SIZE), error)
+
+    @classmethod
+    def wintun(cls, ring: bytearray | memoryview, event: int, mtu: int) -> NativeSink:
+        """Decodes into the Receive ring of a Wintun adapter.
+
+        ring: capacity + RING_OVERHEAD bytes, writable, registered with the driver (or about to be); event: the one
+        registered with it, an eventfd or a HANDLE.  Neither may go before the sink.  Raises EngineError.
+        """
+        error = errbuf()
+        memory = ffi.from_buffer("uint8_t[]", ring, require_writable=True)
+        sink = cls(lib.ve_sink_wintun(memory, len(memory), event, mtu, error, ERROR_SIZE), error)
+        sink._kept = memory
+        return sink
+
+    def restart(self) -> None:
+        """Of a Wintun ring whose registration has ended: make it ready to be registered again."""
+        if lib.ve_sink_wintun_restart(self.native) != lib.VE_OK:
+            raise EngineError("only the ring of a Wintun adapter is registered")
+
+    def idle(self) -> int | None:
+        """Call before sleeping.  Milliseconds after which to call again at the latest; None: no need."""
+        ms: int = lib.ve_sink_idle(self.native)
+        return None if ms < 0 else ms
 
     def reserve(self, capacity: int) -> NativeReservation | None:
         at = lib.ve_sink_reserve(self.native, capacity)

@@ -41,6 +41,7 @@ def check_abi(ffi: Any, lib: Any) -> None:
     pairs = {
         "abi version": (built.abi, lib.VE_ABI),
         "size of ve_sink_stats": (built.sink_stats_size, ffi.sizeof("struct ve_sink_stats")),
+        "size of ve_reader_stats": (built.reader_stats_size, ffi.sizeof("struct ve_reader_stats")),
         "size of ve_pump_stats": (built.pump_stats_size, ffi.sizeof("struct ve_pump_stats")),
         "size of ve_control": (built.control_size, ffi.sizeof("struct ve_control")),
         "size of ve_tls_info": (built.tls_info_size, ffi.sizeof("struct ve_tls_info")),

@@ -11,6 +11,7 @@ void ve_abi(struct ve_abi *out)
 	*out = (struct ve_abi){
 		.abi = VE_ABI,
 		.sink_stats_size = sizeof(struct ve_sink_stats),
+		.reader_stats_size = sizeof(struct ve_reader_stats),
 		.pump_stats_size = sizeof(struct ve_pump_stats),
 		.control_size = sizeof(struct ve_control),
 		.tls_info_size = sizeof(struct ve_tls_info),

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define VE_ABI 1		/* changes with any change below */
+#define VE_ABI 2		/* changes with any change below */
 
 /* What calls return: a count >= 0, or one of these. */
 #define VE_OK 0
@@ -41,6 +41,7 @@ enum {
 struct ve_abi {
 	uint32_t abi;			/* VE_ABI */
 	uint32_t sink_stats_size;	/* sizeof of the structs that cross the border */
+	uint32_t reader_stats_size;
 	uint32_t pump_stats_size;
 	uint32_t control_size;
 	uint32_t tls_info_size;
@@ -57,9 +58,11 @@ struct ve_sink_stats {
 	uint64_t bytes;
 	uint64_t in_place;	/* committed from a reservation */
 	uint64_t copied;	/* came by write() */
+	uint64_t expanded;	/* committed from a reservation that had to grow */
 	uint64_t moved;		/* reservations closed up by a move, section 9 of the Wintun notes */
 	uint64_t aborted;
 	uint64_t dropped_full;	/* the device or queue was full */
+	uint64_t dropped_expand;/* no room where a grown packet belongs */
 	uint64_t refused;	/* the device refused the packet (EINVAL, EIO while down) */
 	uint64_t not_ip;	/* neither IPv4 nor IPv6, or shorter than its header */
 	uint64_t oversize;	/* larger than the reservation or VE_MAX_PACKET */
@@ -77,12 +80,52 @@ VE_API uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity);
  * length are cut); VE_ERROR: longer than the reservation (counted, given back), or no open reservation. */
 VE_API int ve_sink_commit(struct ve_sink *sink, uint8_t *reservation, size_t length);
 VE_API int ve_sink_abort(struct ve_sink *sink, uint8_t *reservation);
+/* More room for an open reservation, of which the first `used` bytes are kept.  Where it is now: the same memory for the
+ * newest, where it fits, otherwise scratch memory (then one copy is made when it is its turn).  NULL: no room, counted
+ * and given back, or no open reservation. */
+VE_API uint8_t *ve_sink_expand(struct ve_sink *sink, uint8_t *reservation, size_t used, size_t capacity);
 /* Copy a packet in.  VE_OK, VE_FULL: dropped and counted, VE_ERROR: larger than VE_MAX_PACKET, counted. */
 VE_API int ve_sink_write(struct ve_sink *sink, const uint8_t *packet, size_t length);
 VE_API int ve_sink_flush(struct ve_sink *sink);	/* VE_OK, or VE_GONE: the device is gone */
+/* Call before the thread sleeps.  Milliseconds after which to call again at the latest, -1: no need. */
+VE_API int ve_sink_idle(struct ve_sink *sink);
 VE_API void ve_sink_stats(const struct ve_sink *sink, struct ve_sink_stats *out);
 /* Memory sink only: copy out the oldest flushed packet; its length, or VE_EMPTY, or VE_FULL: size is too small. */
 VE_API int ve_sink_memory_take(struct ve_sink *sink, uint8_t *out, size_t size);
+
+/* ---- the rings of a Wintun adapter, registered by us -------------------------------------------------------- */
+
+#define VE_RING_OVERHEAD 65548		/* bytes of a ring besides its capacity: three words, and the trailing region */
+#define VE_RING_MIN 131072		/* bytes of capacity; a power of two */
+#define VE_RING_MAX 67108864
+
+/* A sink that decodes into the driver's Receive ring and shrinks there; it must outlive the sink.  size: capacity +
+ * VE_RING_OVERHEAD bytes, 4-byte aligned.  Head must equal Tail: a fresh ring is zero.  event: the one registered with the
+ * ring (an eventfd on Linux, a HANDLE on Windows).  Reservations of max(mtu, VE_MAX_PACKET) bytes. */
+VE_API struct ve_sink *ve_sink_wintun(uint8_t *ring, size_t size, intptr_t event, size_t mtu, char *err, size_t err_size);
+/* After VE_GONE, with the old registration closed: make the ring ready to be registered again.  Open reservations stay;
+ * what was committed and not finished is dropped (refused).  VE_ERROR: no Wintun ring. */
+VE_API int ve_sink_wintun_restart(struct ve_sink *sink);
+
+struct ve_reader_stats {
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t not_ip;	/* zero-filled by the driver, or otherwise no IP packet */
+	uint64_t batches;	/* releases that gave the driver room back */
+	uint64_t corrupt;	/* a size that cannot be: the registration is dead */
+};
+
+/* Reads the driver's Send ring in place.  The same rules as for ve_sink_wintun. */
+struct ve_reader;
+VE_API struct ve_reader *ve_reader_wintun(uint8_t *ring, size_t size, intptr_t event, char *err, size_t err_size);
+VE_API void ve_reader_free(struct ve_reader *reader);
+/* The next packet, in the ring, valid (and writable) until released: its length > 0; VE_EMPTY; VE_GONE: the driver ended
+ * the registration; VE_ERROR: the ring is corrupt, register again. */
+VE_API int ve_reader_next(struct ve_reader *reader, uint8_t **packet);
+VE_API void ve_reader_release(struct ve_reader *reader);	/* all that came by next: call once a batch */
+VE_API int ve_reader_wait(struct ve_reader *reader, int ms);	/* VE_OK: look again; VE_EMPTY: nothing within ms */
+VE_API void ve_reader_restart(struct ve_reader *reader);	/* as ve_sink_wintun_restart */
+VE_API void ve_reader_stats(const struct ve_reader *reader, struct ve_reader_stats *out);
 
 /* ---- codecs: framings, a decoder and an encoder each -------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /*
- * sink.c: the contract of a sink (reserve, commit, abort, write, flush), and the memory sink.
+ * sink.c: the contract of a sink (reserve, expand, commit, abort, write, flush), and the memory sink.
  *
  * Knows nothing of devices.  No allocation after the constructor.  One thread owns a sink.
  * Twin: transports/sink.py (MemorySink).
@@ -37,8 +37,30 @@ struct ve_entry *ve_sink_entry(struct ve_sink *sink, size_t index)
 	return &sink->entries[at < sink->slots ? at : at - sink->slots];
 }
 
+static void scratch_release(struct ve_sink *sink, struct ve_entry *entry)
+{
+	if (entry->ext)
+		sink->scratch_used &= ~(1u << (size_t)(entry->ext - sink->scratch) / sink->largest);
+	entry->ext = NULL;
+}
+
+/* NULL: all are in use. */
+static uint8_t *scratch_take(struct ve_sink *sink)
+{
+	unsigned int i;
+
+	for (i = 0; i < VE_SCRATCH; i++) {
+		if (sink->scratch_used & 1u << i)
+			continue;
+		sink->scratch_used |= 1u << i;
+		return sink->scratch + i * sink->largest;
+	}
+	return NULL;
+}
+
 void ve_sink_pop(struct ve_sink *sink)
 {
+	scratch_release(sink, ve_sink_entry(sink, 0));
 	sink->head = sink->head + 1 == sink->slots ? 0 : sink->head + 1;
 	sink->count--;
 }
@@ -48,26 +70,32 @@ void ve_sink_set_mtu(struct ve_sink *sink, size_t mtu)
 	sink->mtu = mtu;
 }
 
-struct ve_sink *ve_sink_create(const struct ve_sink_ops *ops, size_t size, size_t slots, char *err, size_t err_size)
+struct ve_sink *ve_sink_create(const struct ve_sink_ops *ops, size_t size, size_t slots, size_t largest, char *err,
+			       size_t err_size)
 {
 	struct ve_sink *sink = calloc(1, size);
 	struct ve_entry *entries = calloc(slots, sizeof(*entries));
+	uint8_t *scratch = malloc(VE_SCRATCH * largest);	/* touched only when used */
 
-	if (!sink || !entries) {
+	if (!sink || !entries || !scratch) {
 		snprintf(err, err_size, "sink: out of memory");
 		free(sink);
 		free(entries);
+		free(scratch);
 		return NULL;
 	}
 	sink->ops = ops;
 	sink->entries = entries;
 	sink->slots = slots;
+	sink->largest = largest;
+	sink->scratch = scratch;
 	return sink;
 }
 
 void ve_sink_destroy(struct ve_sink *sink)
 {
 	free(sink->entries);
+	free(sink->scratch);
 	free(sink);
 }
 
@@ -81,7 +109,7 @@ static struct ve_entry *find_open(struct ve_sink *sink, const uint8_t *reservati
 	for (i = sink->count; i-- > 0;) {
 		struct ve_entry *entry = ve_sink_entry(sink, i);
 
-		if (entry->at == reservation && entry->state == VE_ENTRY_OPEN)
+		if (entry->state == VE_ENTRY_OPEN && ve_entry_data(entry) == reservation)
 			return entry;
 	}
 	return NULL;
@@ -91,8 +119,12 @@ static void settle(struct ve_sink *sink, struct ve_entry *entry, enum ve_entry_s
 {
 	entry->state = state;
 	entry->length = length;
-	if (sink->ops->shrink && entry == ve_sink_entry(sink, sink->count - 1))
+	if (state == VE_ENTRY_VOID)
+		scratch_release(sink, entry);
+	if (sink->ops->shrink && !entry->ext && entry == ve_sink_entry(sink, sink->count - 1))
 		sink->ops->shrink(sink, entry);
+	if (sink->ops->advance)
+		sink->ops->advance(sink);
 }
 
 uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity)
@@ -101,7 +133,7 @@ uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity)
 	uint8_t *at;
 	size_t span = 0;
 
-	if (capacity > VE_MAX_PACKET) {
+	if (capacity > sink->largest) {
 		sink->stats.oversize++;
 		return NULL;
 	}
@@ -115,6 +147,37 @@ uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity)
 	return at;
 }
 
+/* Give a reservation back for which there is no room to grow. */
+static uint8_t *give_up(struct ve_sink *sink, struct ve_entry *entry, uint64_t *counter)
+{
+	++*counter;
+	settle(sink, entry, VE_ENTRY_VOID, 0);
+	return NULL;
+}
+
+uint8_t *ve_sink_expand(struct ve_sink *sink, uint8_t *reservation, size_t used, size_t capacity)
+{
+	struct ve_entry *entry = find_open(sink, reservation);
+	uint8_t *ext;
+
+	if (!entry)
+		return NULL;
+	if (capacity > sink->largest || used > entry->length)
+		return give_up(sink, entry, &sink->stats.oversize);
+	if (capacity <= entry->length)
+		return reservation;
+	entry->grown = 1;
+	if (!entry->ext && !sink->ops->grow(sink, entry, capacity)) {
+		ext = scratch_take(sink);
+		if (!ext)
+			return give_up(sink, entry, &sink->stats.dropped_expand);
+		memcpy(ext, entry->at, used);
+		entry->ext = ext;
+	}
+	entry->length = capacity;
+	return ve_entry_data(entry);
+}
+
 /* VE_OK, or VE_ERROR: the packet is longer than its reservation. */
 static int finish(struct ve_sink *sink, struct ve_entry *entry, size_t length, uint64_t *counter)
 {
@@ -125,7 +188,7 @@ static int finish(struct ve_sink *sink, struct ve_entry *entry, size_t length, u
 		settle(sink, entry, VE_ENTRY_VOID, 0);
 		return VE_ERROR;
 	}
-	packet = ve_ip_length(entry->at, length);
+	packet = ve_ip_length(ve_entry_data(entry), length);
 	if (!packet) {
 		sink->stats.not_ip++;
 		settle(sink, entry, VE_ENTRY_VOID, 0);
@@ -133,7 +196,7 @@ static int finish(struct ve_sink *sink, struct ve_entry *entry, size_t length, u
 	}
 	if (sink->mtu && packet > sink->mtu)
 		sink->stats.over_mtu++;
-	++*counter;
+	++*(entry->grown ? &sink->stats.expanded : counter);
 	settle(sink, entry, VE_ENTRY_READY, packet);
 	return VE_OK;
 }
@@ -161,7 +224,7 @@ int ve_sink_write(struct ve_sink *sink, const uint8_t *packet, size_t length)
 	uint8_t *at = ve_sink_reserve(sink, length);
 
 	if (!at)
-		return length > VE_MAX_PACKET ? VE_ERROR : VE_FULL;
+		return length > sink->largest ? VE_ERROR : VE_FULL;
 	if (length)
 		memcpy(at, packet, length);
 	return finish(sink, find_open(sink, at), length, &sink->stats.copied);
@@ -170,6 +233,11 @@ int ve_sink_write(struct ve_sink *sink, const uint8_t *packet, size_t length)
 int ve_sink_flush(struct ve_sink *sink)
 {
 	return sink->ops->flush(sink);
+}
+
+int ve_sink_idle(struct ve_sink *sink)
+{
+	return sink->ops->idle ? sink->ops->idle(sink) : -1;
 }
 
 void ve_sink_stats(const struct ve_sink *sink, struct ve_sink_stats *out)
@@ -203,6 +271,12 @@ static uint8_t *memory_place(struct ve_sink *sink, size_t capacity, size_t *span
 	return memory->memory + (slot < sink->slots ? slot : slot - sink->slots) * VE_MAX_PACKET;
 }
 
+static int memory_grow(struct ve_sink *sink, struct ve_entry *entry, size_t capacity)
+{
+	(void)sink;
+	return capacity <= entry->span;
+}
+
 /* Void entries in front of nothing that waits are forgotten at once; the others when they are passed by take(). */
 static int memory_flush(struct ve_sink *sink)
 {
@@ -233,6 +307,7 @@ static void memory_free(struct ve_sink *sink)
 
 static const struct ve_sink_ops memory_ops = {
 	.place = memory_place,
+	.grow = memory_grow,
 	.flush = memory_flush,
 	.free = memory_free,
 };
@@ -245,7 +320,8 @@ struct ve_sink *ve_sink_memory(size_t slots, char *err, size_t err_size)
 		snprintf(err, err_size, "memory sink: got %zu slots, want 1..65536", slots);
 		return NULL;
 	}
-	memory = (struct memory_sink *)ve_sink_create(&memory_ops, sizeof(*memory), slots, err, err_size);
+	memory = (struct memory_sink *)ve_sink_create(&memory_ops, sizeof(*memory), slots, VE_MAX_PACKET, err,
+							      err_size);
 	if (!memory)
 		return NULL;
 	memory->memory = malloc(slots * VE_MAX_PACKET);

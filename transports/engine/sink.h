@@ -1,10 +1,10 @@
 /*
  * sink.h: what the kinds of sink share.  Internal; the contract is in engine.h.
  *
- * sink.c keeps the contract: a ring of entries in order of reservation, each open, ready or void, and the judgement
- * of what is an IP packet.  A kind of sink (memory, TUN, later a Wintun ring) says where a reservation lies and how
- * ready packets leave.  The packets of one sink leave in the order in which they were reserved: an open reservation
- * holds back those behind it.
+ * sink.c keeps the contract: a ring of entries in order of reservation, each open, ready or void, the judgement of what
+ * is an IP packet, and the scratch memory of reservations that could not grow where they lie.  A kind of sink (memory,
+ * TUN, Wintun ring) says where a reservation lies and how ready packets leave.  The packets of one sink leave in the
+ * order in which they were reserved: an open reservation holds back those behind it.
  */
 #ifndef VPN_ENGINE_SINK_H
 #define VPN_ENGINE_SINK_H
@@ -14,19 +14,32 @@
 enum ve_entry_state { VE_ENTRY_OPEN, VE_ENTRY_READY, VE_ENTRY_VOID };
 
 struct ve_entry {
-	uint8_t *at;
-	size_t span;	/* bytes reserved */
-	size_t length;	/* bytes of packet, once ready */
+	uint8_t *at;	/* where the sink placed it */
+	uint8_t *ext;	/* scratch memory that the packet is in instead; NULL: none */
+	size_t span;	/* bytes taken at `at` */
+	size_t length;	/* bytes the owner may use; bytes of packet, once ready */
 	enum ve_entry_state state;
+	int grown;	/* it needed more than was reserved first */
 };
+
+static inline uint8_t *ve_entry_data(const struct ve_entry *entry)
+{
+	return entry->ext ? entry->ext : entry->at;
+}
 
 struct ve_sink_ops {
 	/* Memory for a new reservation, the entry being filled; NULL: no room. */
 	uint8_t *(*place)(struct ve_sink *sink, size_t capacity, size_t *span);
-	/* The newest entry needs only entry->length bytes; NULL: nothing to gain. */
+	/* Make the entry's span hold capacity bytes where it lies.  1: done; 0: it cannot grow. */
+	int (*grow)(struct ve_sink *sink, struct ve_entry *entry, size_t capacity);
+	/* The newest entry, in its place, needs only entry->length bytes; NULL: nothing to gain. */
 	void (*shrink)(struct ve_sink *sink, struct ve_entry *entry);
+	/* An entry is no longer open: finish those at the front; NULL: flush does. */
+	void (*advance)(struct ve_sink *sink);
 	/* Hand over from the front; VE_OK or VE_GONE. */
 	int (*flush)(struct ve_sink *sink);
+	/* See ve_sink_idle; NULL: never. */
+	int (*idle)(struct ve_sink *sink);
 	void (*free)(struct ve_sink *sink);
 };
 
@@ -38,10 +51,16 @@ struct ve_sink {
 	size_t head;			/* index of the oldest */
 	size_t count;
 	size_t mtu;			/* bytes; larger packets are counted; 0: none */
+	size_t largest;			/* bytes; the largest reservation */
+	uint8_t *scratch;		/* VE_SCRATCH buffers of the largest size */
+	uint32_t scratch_used;		/* a bit each */
 };
 
-/* Allocates `size` bytes that begin with a struct ve_sink, and its ring. */
-struct ve_sink *ve_sink_create(const struct ve_sink_ops *ops, size_t size, size_t slots, char *err, size_t err_size);
+#define VE_SCRATCH 8
+
+/* Allocates `size` bytes that begin with a struct ve_sink, its ring and its scratch memory. */
+struct ve_sink *ve_sink_create(const struct ve_sink_ops *ops, size_t size, size_t slots, size_t largest, char *err,
+			       size_t err_size);
 void ve_sink_destroy(struct ve_sink *sink);
 
 struct ve_entry *ve_sink_entry(struct ve_sink *sink, size_t index);	/* 0: the oldest */

@@ -65,6 +65,22 @@ static uint8_t *tun_place(struct ve_sink *sink, size_t capacity, size_t *span)
 	return tun->arena + at;
 }
 
+/* Only the newest can: what follows another is in use. */
+static int tun_grow(struct ve_sink *sink, struct ve_entry *entry, size_t capacity)
+{
+	struct tun_sink *tun = (struct tun_sink *)sink;
+	size_t at = (size_t)(entry->at - tun->arena), span = aligned(capacity);
+	size_t front = (size_t)(ve_sink_entry(sink, 0)->at - tun->arena);
+
+	if (entry != ve_sink_entry(sink, sink->count - 1))
+		return 0;
+	if (front > at ? front - at <= span : ARENA - at < span)	/* strictly less, as in find_room */
+		return 0;
+	entry->span = span;
+	tun->alloc = at + span;
+	return 1;
+}
+
 static void tun_shrink(struct ve_sink *sink, struct ve_entry *entry)
 {
 	struct tun_sink *tun = (struct tun_sink *)sink;
@@ -80,7 +96,7 @@ static int put(struct tun_sink *tun, const struct ve_entry *entry)
 	ssize_t n;
 
 	do {
-		n = write(tun->fd, entry->at, entry->length);
+		n = write(tun->fd, ve_entry_data(entry), entry->length);
 		stats->writes++;
 	} while (n < 0 && errno == EINTR);
 	if (n >= 0) {
@@ -129,6 +145,7 @@ static void tun_free(struct ve_sink *sink)
 
 static const struct ve_sink_ops tun_ops = {
 	.place = tun_place,
+	.grow = tun_grow,
 	.shrink = tun_shrink,
 	.flush = tun_flush,
 	.free = tun_free,
@@ -136,7 +153,8 @@ static const struct ve_sink_ops tun_ops = {
 
 struct ve_sink *ve_sink_tun(int fd, size_t mtu, char *err, size_t err_size)
 {
-	struct tun_sink *tun = (struct tun_sink *)ve_sink_create(&tun_ops, sizeof(*tun), BATCH, err, err_size);
+	struct tun_sink *tun = (struct tun_sink *)ve_sink_create(&tun_ops, sizeof(*tun), BATCH, VE_MAX_PACKET, err,
+								   err_size);
 
 	if (!tun)
 		return NULL;

@@ -28,7 +28,9 @@ class Library:
             setattr(out, name, value)
 
 
-@pytest.mark.parametrize("lie", ["abi", "sink_stats_size", "pump_stats_size", "control_size", "tls_info_size"])
+@pytest.mark.parametrize(
+    "lie", ["abi", "sink_stats_size", "reader_stats_size", "pump_stats_size", "control_size", "tls_info_size"]
+)
 def test_an_engine_of_other_sources_is_refused_and_the_fix_named(lie: str) -> None:
     with pytest.raises(EngineError, match=r"got 7, want \d+; build it with `make engine`"):
         engine.check_abi(engine.ffi, Library(**{lie: 7}))
