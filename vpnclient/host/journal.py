@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -26,6 +27,7 @@ DEFAULT_RUN_DIR = Path("/run/vpnclient")
 RUN_DIR_VARIABLE = "VPNCLIENT_RUN_DIR"
 MAX_JOURNAL = 32 << 20  # bytes that are read back
 MAX_NAME = 100  # characters of a profile's name that go into the file name
+_LOCK_PAUSE = 0.05  # seconds between two looks at a lock that is held in passing
 _LOCK_ATTEMPTS = 10  # the file may be removed by its owner between open and lock
 
 
@@ -176,10 +178,11 @@ class Busy(HostError):
 
     code = "profile-in-use"
 
-    def __init__(self, profile: str, pid: int) -> None:
+    def __init__(self, profile: str, pid: int, *, passing: bool = False) -> None:
+        """passing: no client's lock, but that of somebody who cleans up after one, or has only just begun."""
         who = f"process {pid}" if pid else "another process"
         super().__init__(f"profile {profile} is already in use by {who}", hint="stop that one first")
-        self.profile, self.pid = profile, pid
+        self.profile, self.pid, self.passing = profile, pid, passing
 
 
 class Journal:
@@ -191,8 +194,22 @@ class Journal:
         self.entries: list[Entry] = []
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = True) -> Journal:
-        """Lock the journal.  Raises Busy, HostError; FileNotFoundError only without `create`."""
+    def open(cls, path: Path, *, create: bool = True, patience: float = 0.0) -> Journal:
+        """Lock the journal.  Raises Busy, HostError; FileNotFoundError only without `create`.
+
+        patience: seconds to wait for somebody who holds it in passing.  A start of another profile cleans up ours.
+        """
+        limit = time.monotonic() + patience
+        while True:
+            try:
+                return cls._open(path, create)
+            except Busy as exc:
+                if not exc.passing or time.monotonic() >= limit:
+                    raise
+                time.sleep(_LOCK_PAUSE)
+
+    @classmethod
+    def _open(cls, path: Path, create: bool) -> Journal:
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
         for _attempt in range(_LOCK_ATTEMPTS):
             try:
@@ -219,7 +236,10 @@ class Journal:
             if exc.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise HostError(f"cannot lock the journal {path}: {exc.strerror}") from exc
             header = parse(_read(fd)).header
-            raise Busy(header.profile if header else path.stem, header.pid if header else 0) from exc
+            if header is None:
+                raise Busy(path.stem, 0, passing=True) from exc
+            passing = header.pid != os.getpid() and not owner_lives(header)
+            raise Busy(header.profile, header.pid, passing=passing) from exc
         with contextlib.suppress(FileNotFoundError):
             return os.fstat(fd).st_ino == path.stat().st_ino
         return False
@@ -227,8 +247,12 @@ class Journal:
     def begin(self, profile: str, left: Sequence[Entry] = ()) -> None:
         """Start afresh with our header; `left`: entries of an earlier run that are still to be undone."""
         self.entries[:] = left
-        os.ftruncate(self._fd, 0)
-        self._append(b"".join((encode(this_process(profile)), *map(encode, left))))
+        data = b"".join((encode(this_process(profile)), *map(encode, left)))
+        # Over the old text, which is cut off only then: a crash in between leaves a damaged line, but every entry.
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self._write(data)
+        os.ftruncate(self._fd, len(data))
+        os.fsync(self._fd)
 
     def record(self, *entries: Entry) -> None:
         """Write entries to disk; call before the changes they describe.  Raises HostError: then change nothing."""
@@ -240,6 +264,9 @@ class Journal:
 
     def _append(self, data: bytes) -> None:
         os.lseek(self._fd, 0, os.SEEK_END)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]

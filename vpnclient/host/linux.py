@@ -57,6 +57,7 @@ from vpnclient.host.routes import (
 from vpnclient.host.undo import undo_entries
 from vpnclient.host.warn import Warnings
 
+JOURNAL_PATIENCE = 5.0  # seconds to wait while somebody else cleans up after a crash of this profile
 _METRIC = {4: 0, 6: 1024}  # what the kernel gives a route that names none; the same twice is refused
 _IPV6_OFF = Path("/proc/sys/net/ipv6/conf")
 
@@ -92,7 +93,7 @@ class NativeHost:
                     warnings.extend(report.warnings)
                 if report.undone:
                     warnings.add(f"undone what a crash of {report.profile} had left: {', '.join(report.undone)}")
-            journal = Journal.open(journal_path(directory, self._profile))
+            journal = Journal.open(journal_path(directory, self._profile), patience=JOURNAL_PATIENCE)
             try:
                 journal.begin(self._profile, still_to_undo(journal))
             except OSError as exc:

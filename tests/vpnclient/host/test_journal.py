@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +94,41 @@ def test_a_second_client_of_the_profile_is_refused(tmp_path: Path) -> None:
         Journal.open(path)
     mine.close()
     Journal.open(path).remove()
+
+
+def test_a_start_waits_for_somebody_who_cleans_up_in_passing(tmp_path: Path) -> None:
+    """Another profile's start, or `restore`, holds our dead client's journal for a moment."""
+    path = tmp_path / "work.journal"
+    path.write_bytes(encode(replace(this_process("work"), pid=1, started=1)))
+    cleaner = Journal.open(path)
+    with pytest.raises(Busy) as caught:
+        Journal.open(path)
+    assert caught.value.passing
+    threading.Timer(0.2, cleaner.remove).start()
+    Journal.open(path, patience=10).remove()
+
+
+def test_a_client_that_lives_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "work.journal"
+    mine = Journal.open(path)
+    mine.begin("work")
+    with pytest.raises(Busy):
+        Journal.open(path, patience=3600)
+    mine.remove()
+
+
+def test_a_crash_while_the_journal_is_begun_anew_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "work.journal"
+    old = Journal.open(path)
+    old.begin("work", ENTRIES)
+    monkeypatch.setattr(os, "write", crash)
+    with pytest.raises(KeyboardInterrupt):
+        old.begin("work", ENTRIES)
+    old.close()
+    assert set(parse(path.read_bytes()).entries) == set(ENTRIES)
 
 
 def test_what_a_dead_owner_left_is_found(tmp_path: Path) -> None:
