@@ -3,6 +3,7 @@
 #   make demo       two network namespaces, a gateway, a client, traffic: see it work (needs root)
 #   make test       every test, those against real peers included (needs root)
 #   make check      ruff, mypy --strict, the direction of imports
+#   make fuzz       every decoder under libFuzzer, FUZZ_SECONDS each (default 60)
 #   make bench      the client beside openconnect against the same gateway (needs root)
 #   make engine     build the native engine again
 #   make install    install for this user with pipx
@@ -12,18 +13,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What the build needs, and what demo and tests use as real peers.
 BUILD_PACKAGES := gcc pkg-config libssl-dev python3-venv
+FUZZ_PACKAGES := clang libclang-rt-14-dev
 PEER_PACKAGES := ocserv openconnect vpnc-scripts gnutls-bin openssl iproute2 iputils-ping iperf3 nftables procps
 ENGINE := transports/engine/libvpnengine.so
 ENGINE_SOURCES := meson.build scripts/build_engine.py $(wildcard transports/engine/*.[ch] protocols/framing/*.[ch])
 
-.PHONY: help demo test unit system check format bench engine install packages clean
+.PHONY: help demo test unit system check format fuzz bench engine install packages clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 packages:
-	@sh scripts/packages.sh $(BUILD_PACKAGES) $(PEER_PACKAGES)
+	@sh scripts/packages.sh $(BUILD_PACKAGES) $(PEER_PACKAGES) $(FUZZ_PACKAGES)
 
 $(VENV)/.ready: pyproject.toml hatch_build.py
 	@sh scripts/packages.sh $(BUILD_PACKAGES)
@@ -60,6 +62,10 @@ check: $(ENGINE)
 format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+FUZZ_SECONDS ?= 60
+fuzz: packages $(ENGINE)
+	$(BIN)/python scripts/fuzz.py --seconds $(FUZZ_SECONDS)
 
 bench: packages $(ENGINE)
 	$(BIN)/python -m benchmarks.tunnel
