@@ -16,10 +16,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from protocols.framing import oncp
 from protocols.framing.cstp import Encoder, Kind
 from tests.transports.namespace import in_own_namespace, ip
 from tests.transports.packets import ipv4, ipv6
 from tests.transports.tlspair import TIMEOUT, End, tls_pair
+from transports.engine import lib
 from transports.errors import EngineError
 from transports.pump import Pump, PumpEvent, PumpEventKind
 from transports.tun import Tun
@@ -63,14 +65,16 @@ class Bench:
 
 
 @contextmanager
-def bench(version: int = 0x0304, *, mtu: int = 1400, first: bytes = b"", start: bool = True) -> Iterator[Bench]:
+def bench(
+    version: int = 0x0304, *, mtu: int = 1400, first: bytes = b"", start: bool = True, framing: str = "cstp"
+) -> Iterator[Bench]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, tls_pair(version) as (client, server):
         for sock in (ours, theirs):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
         stream = client  # has the one attribute that a pump uses of a TlsStream
-        pump = Pump(ours, stream, "cstp", mtu=mtu, first=first)  # type: ignore[arg-type]
+        pump = Pump(ours, stream, framing, mtu=mtu, first=first)  # type: ignore[arg-type]
         if start:
             pump.start()
         try:
@@ -108,6 +112,17 @@ def test_many_packets_cost_few_calls_on_the_link(version: int) -> None:
         b.until(lambda: b.pump.stats().rx_packets == 300)
         assert b.pump.stats().sink.in_place == 300  # none was copied
         assert b.pump.stats().sink.writes == 300
+
+
+def test_what_the_framing_does_not_carry_is_dropped_and_counted() -> None:
+    with bench(framing="oncp") as b:
+        for packet in (ipv6(100), ipv4(200)):
+            b.kernel.send(packet)
+        assert b.peer.read() == oncp.Encoder().encode(ipv4(200))
+        b.until(lambda: b.pump.stats().tx_packets == 1)
+        assert b.pump.stats().dropped_tx_not_ip == 1
+        b.peer.write(b"\0\0\x08")
+        assert b.controls() == [(oncp.Kind.TERMINATED, b"\x08")]
 
 
 def test_framing_that_came_with_the_answer_goes_first() -> None:
@@ -275,6 +290,28 @@ def test_a_rekey_that_the_peer_leaves_open_costs_no_time() -> None:
         while b.peer.read_once() is None:  # once the peer goes on, so do they
             select.select([b.peer.sock], [], [], TIMEOUT)
         assert b.peer.read() == ENCODER.encode(ipv4(100))
+
+
+def storm(b: Bench) -> None:
+    """Ask for new keys until neither side takes more, reading none of the answers."""
+    while True:
+        lib.ve_tls_rekey(b.peer.native)
+        if lib.ve_tls_flush(b.peer.native) == lib.VE_WANT_WRITE and not select.select([], [b.peer.sock], [], 0.1)[1]:
+            return
+
+
+def test_a_peer_that_asks_for_keys_and_reads_no_answer_costs_no_time() -> None:
+    """Its requests, which could not be answered, once kept the thread spinning."""
+    with bench() as b:
+        storm(b)
+        before = b.pump.stats().wakeups
+        time.sleep(0.1)
+        assert b.pump.stats().wakeups == before
+        b.kernel.send(ipv4(100))
+        while (data := b.peer.read_once()) is None:  # it reads at last: all goes on
+            lib.ve_tls_flush(b.peer.native)
+            assert select.select([b.peer.sock], [], [], TIMEOUT)[0], "nothing came"
+        assert data == ENCODER.encode(ipv4(100))
 
 
 def test_packets_that_may_not_enter_the_tunnel_are_counted() -> None:

@@ -284,7 +284,8 @@ static void wait_for(struct ve_pump *p, struct pollfd *fds)
 	int timeout = p->rx_dry ? -1 : 0;
 
 	fds[WAKE] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
-	fds[LINK] = (struct pollfd){.fd = ve_tls_fd(p->tls), .events = POLLIN};
+	/* Input is left alone while nothing can be made of it. */
+	fds[LINK] = (struct pollfd){.fd = ve_tls_fd(p->tls), .events = p->rx_wants_write ? 0 : POLLIN};
 	fds[DEVICE] = (struct pollfd){.fd = p->tun_fd, .events = blocked ? 0 : POLLIN};
 	if (ve_tls_buffered_out(p->tls))
 		fds[LINK].events |= POLLOUT;
@@ -316,6 +317,8 @@ static void turn(struct ve_pump *p, const struct pollfd *fds)
 		receive(p);
 	if (!p->failed)
 		transmit(p, fds[DEVICE].revents & POLLIN);
+	if (p->rx_wants_write && !ve_tls_buffered_out(p->tls))
+		p->rx_dry = 0;		/* there is room by now, and no POLLOUT will tell */
 	if (p->rekeying && ve_tls_rekey_done(p->tls)) {
 		p->rekeying = 0;
 		ve_pump_post_event(p, VE_EVENT_REKEYED, "");
