@@ -255,7 +255,7 @@ struct ve_pump_stats {	/* published once a turn of the thread, at least before i
 	uint64_t link_reads, link_writes;	/* recv and send system calls */
 	uint64_t wakeups;
 	uint64_t dropped_tx_oversize;	/* from the device, larger than the tunnel MTU */
-	uint64_t dropped_tx_not_ip;
+	uint64_t dropped_tx_not_ip;	/* or nothing that the framing carries: IPv6 over oNCP */
 	uint64_t dropped_controls_up;	/* the queue to Python was full */
 	struct ve_sink_stats sink;
 };

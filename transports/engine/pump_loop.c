@@ -208,7 +208,7 @@ static void push_packets(struct ve_pump *p)
 	size_t mtu = atomic_load_explicit(&p->mtu, memory_order_relaxed);
 	size_t head = ve_codec_headroom(p->codec);
 	uint8_t *packet = p->buffer + VE_HEADROOM;
-	int i, length;
+	int i, length, framed;
 
 	for (i = 0; i < TX_BATCH; i++) {
 		length = read_packet(p, mtu);
@@ -216,8 +216,12 @@ static void push_packets(struct ve_pump *p)
 			return;
 		if (length == 0)
 			continue;
-		p->pending = (size_t)ve_codec_encode(p->codec, packet, (size_t)length, packet - head,
-						     head + (size_t)length);
+		framed = ve_codec_encode(p->codec, packet, (size_t)length, packet - head, head + (size_t)length);
+		if (framed <= 0) {
+			p->stats.dropped_tx_not_ip++;
+			continue;
+		}
+		p->pending = (size_t)framed;
 		p->pending_packet = (size_t)length;
 		if (!push_pending(p))
 			return;
