@@ -69,9 +69,9 @@ class Carrier:
         """Carry packets until the link is done.  Afterwards the stream is closed."""
         loop = asyncio.get_running_loop()
         self._tunnel.stream.detach()
-        self._pump.start()
-        loop.add_reader(self._pump.fileno(), self._wake.set)
         try:
+            self._pump.start()
+            loop.add_reader(self._pump.fileno(), self._wake.set)
             while self._outcome is None:
                 self._turn(time.monotonic())
                 if self._outcome is None:
@@ -80,9 +80,9 @@ class Carrier:
         finally:
             loop.remove_reader(self._pump.fileno())
             await asyncio.to_thread(self._pump.stop, GOODBYE_LINGER)
-            self._tick(self._pump.stats())
             self._tunnel.stream.reattach()
             await self._tunnel.stream.close()
+            self._tick(self._pump.stats())
 
     async def _sleep(self) -> None:
         pause = min(TICK, max(0.0, self._controller.deadline() - time.monotonic()))
