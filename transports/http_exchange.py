@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import h11
 
 MAX_BODY = 16777216  # bytes of an answer's body, packed and unpacked alike
-MAX_OVERHEAD = 16777216  # bytes of chunk sizes and extensions beyond the body
+MAX_OVERHEAD = 1048576  # bytes of chunk sizes and extensions beyond the body: 200 000 chunks
 MAX_INTERIM = 16  # 1xx answers before the real one
 MAX_CODED = 32  # characters of a content coding's name that an error shows
 
@@ -199,8 +199,8 @@ class Exchange:
         self._wire += len(data)
         self._connection.receive_data(data)
         self._read_body()
-        if not self.done and self._wire > MAX_BODY + MAX_OVERHEAD:
-            raise HttpError(f"{self._where}: a body of over {MAX_BODY + MAX_OVERHEAD} bytes on the wire")
+        if not self.done and self._wire - len(self._raw) > MAX_OVERHEAD:
+            raise HttpError(f"{self._where}: more than {MAX_OVERHEAD} bytes of chunk framing")
 
     def _read_body(self) -> None:
         h11 = self._h11
