@@ -34,6 +34,11 @@ class NativeCodec:
         if lib.ve_codec_feed(self._native, sink.native, data, len(data)) != lib.VE_OK:
             raise CodecError(text(lib.ve_codec_error(self._native)))
 
+    def end(self) -> None:
+        """The stream ended in order.  Raises CodecError: the framing does not allow an end here."""
+        if lib.ve_codec_end(self._native) != lib.VE_OK:
+            raise CodecError(text(lib.ve_codec_error(self._native)))
+
     def feed_datagram(self, data: bytes, sink: NativeSink) -> None:
         """One whole datagram; what is wrong with it is dropped and counted.  Raises CodecError for a stream framing."""
         if lib.ve_codec_datagram(self._native, sink.native, data, len(data)) != lib.VE_OK:

@@ -114,7 +114,21 @@ int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *d
 		data += n;
 		length -= n;
 	}
+	ve_codec_read_end(codec);
 	return codec->failed ? VE_ERROR : VE_OK;
+}
+
+void ve_codec_read_end(struct ve_codec *codec)
+{
+	if (codec->ops->read_end)
+		codec->ops->read_end(codec);
+}
+
+int ve_codec_end(struct ve_codec *codec)
+{
+	if (codec->failed)
+		return VE_ERROR;
+	return codec->ops->end ? codec->ops->end(codec) : VE_OK;
 }
 
 int ve_codec_next_control(struct ve_codec *codec, struct ve_control *out)

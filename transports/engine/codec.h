@@ -44,6 +44,10 @@ struct ve_codec_ops {
 	 * out does not overlap payload.  Bytes written, VE_FULL or VE_ERROR. */
 	int (*encode)(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length, uint8_t *out,
 		      size_t size);
+	/* Framings that come into step again where a read of the link ends: such an end. */
+	void (*read_end)(struct ve_codec *codec);
+	/* Framings that must not end anywhere: the stream ended.  VE_OK, or VE_ERROR through ve_codec_broken. */
+	int (*end)(struct ve_codec *codec);
 };
 
 struct ve_codec {
@@ -56,6 +60,7 @@ struct ve_codec {
 
 size_t ve_codec_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at);	/* 0: the stream is broken */
 int ve_codec_took(struct ve_codec *codec, struct ve_sink *sink, size_t n);
+void ve_codec_read_end(struct ve_codec *codec);	/* what was taken last is all that this read of the link brought */
 size_t ve_codec_headroom(const struct ve_codec *codec);
 size_t ve_codec_max_payload(const struct ve_codec *codec);
 

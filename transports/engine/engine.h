@@ -138,8 +138,11 @@ struct ve_control {
 struct ve_codec;
 VE_API struct ve_codec *ve_codec_new(const char *framing, char *err, size_t err_size);
 VE_API void ve_codec_free(struct ve_codec *codec);
-/* Decode bytes in any chunking.  VE_OK, or VE_ERROR: the stream cannot go on, see ve_codec_error. */
+/* Decode bytes in any chunking; a call is one read of the link.  VE_OK, or VE_ERROR: the stream cannot go on, see
+ * ve_codec_error. */
 VE_API int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
+/* The stream ended in order.  VE_OK, or VE_ERROR with a text: the framing does not allow an end here. */
+VE_API int ve_codec_end(struct ve_codec *codec);
 /* A framing whose unit is the datagram: decode one, whole.  What is wrong with it is counted and dropped: VE_OK, or
  * VE_ERROR for a framing of streams. */
 VE_API int ve_codec_datagram(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);

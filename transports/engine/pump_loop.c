@@ -77,6 +77,8 @@ static int pull(struct ve_pump *p)
 			rc = VE_GONE;
 			break;
 		}
+		if (ve_tls_record_read(p->tls))
+			ve_codec_read_end(p->codec);
 		if (ve_queue_count(p->codec->controls) >= RX_CONTROLS)
 			break;
 		if (!ve_tls_has_input(p->tls)) {	/* saves the recv that would find nothing: poll tells */

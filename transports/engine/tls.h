@@ -14,6 +14,7 @@
 #include "engine.h"
 
 int ve_tls_fd(const struct ve_tls *tls);
+int ve_tls_record_read(const struct ve_tls *tls);	/* 1: nothing is left of the record that was read from last */
 int ve_tls_has_input(const struct ve_tls *tls);		/* 1: plaintext or undecrypted bytes wait, read before polling */
 uint64_t ve_tls_recv_calls(const struct ve_tls *tls);	/* system calls made so far */
 uint64_t ve_tls_send_calls(const struct ve_tls *tls);

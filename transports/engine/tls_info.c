@@ -97,6 +97,11 @@ size_t ve_tls_buffered_out(const struct ve_tls *tls)
 	return tls_pipe_waiting(&tls->pipe);
 }
 
+int ve_tls_record_read(const struct ve_tls *tls)
+{
+	return SSL_pending(tls->ssl) == 0;
+}
+
 int ve_tls_has_input(const struct ve_tls *tls)
 {
 	return !tls->dead && (tls->pipe.in_at < tls->pipe.in_end || SSL_pending(tls->ssl) > 0);
