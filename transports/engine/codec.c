@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ve_codec_ops *const framings[] = {&ve_cstp, &ve_esp, &ve_gpst, &ve_oncp};
+static const struct ve_codec_ops *const framings[] = {&ve_cstp, &ve_esp, &ve_gpst, &ve_ift, &ve_oncp};
 
 struct ve_codec *ve_codec_new(const char *framing, char *err, size_t err_size)
 {

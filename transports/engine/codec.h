@@ -73,6 +73,7 @@ int ve_codec_refuse(struct ve_codec *codec, const char *format, ...) __attribute
 extern const struct ve_codec_ops ve_cstp;
 extern const struct ve_codec_ops ve_esp;
 extern const struct ve_codec_ops ve_gpst;
+extern const struct ve_codec_ops ve_ift;
 extern const struct ve_codec_ops ve_oncp;
 
 #endif
