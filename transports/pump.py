@@ -108,9 +108,12 @@ class Pump:
         return int(lib.ve_pump_event_fd(self._native))
 
     def controls(self) -> list[tuple[int, bytes]]:
-        """The control frames that came, (kind, payload).  Take them before `events`: a goodbye precedes the end."""
+        """The control frames that came, (kind, payload); at most a full queue of them, so a flood ends.
+
+        Call it after `events` and act on the frames first: a goodbye that preceded an end is then among them.
+        """
         frames: list[tuple[int, bytes]] = []
-        while lib.ve_pump_next_control(self._native, self._control) == lib.VE_OK:
+        while len(frames) < lib.VE_PUMP_QUEUE and lib.ve_pump_next_control(self._native, self._control) == lib.VE_OK:
             payload = bytes(ffi.buffer(self._control.payload, self._control.length))
             frames.append((int(self._control.kind), payload))
         return frames

@@ -97,9 +97,10 @@ class Carrier:
         stats = self._pump.stats()
         self._tick(stats)
         try:
+            events = self._pump.events()  # before the frames: then a goodbye that preceded the end is among them
             for kind, payload in self._pump.controls():
                 self._act(self._controller.on_control(Control(kind, payload), now), now)
-            for event in self._pump.events():
+            for event in events:
                 self._on_event(event, now)
             self._act(self._controller.on_time(Traffic(stats.last_rx, stats.last_tx), now), now)
         except ProtocolError as exc:

@@ -115,6 +115,26 @@ def test_the_end_of_the_link_is_a_loss_and_what_came_before_counts() -> None:
         assert outcome.why is Why.ENDED and "maintenance" in outcome.reason
 
 
+def test_a_goodbye_that_comes_between_two_looks_is_not_taken_for_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the link was once seen without the goodbye before it, and a dead session connected again."""
+    look = Pump.controls
+
+    def late(pump: Pump) -> list[tuple[int, bytes]]:
+        monkeypatch.setattr(Pump, "controls", look)
+        frames = look(pump)
+        b.peer.write(ENCODER.encode_control(Kind.TERMINATE, b"maintenance"))
+        b.peer.end()
+        limit = time.monotonic() + 10
+        while pump.stats().rx_controls == 0 and time.monotonic() < limit:
+            time.sleep(0.001)
+        time.sleep(0.02)  # the end is posted right after
+        return frames
+
+    monkeypatch.setattr(Pump, "controls", late)
+    with bench() as b:
+        assert b.run().why is Why.ENDED
+
+
 def test_the_clock_of_the_controller_is_kept() -> None:
     with bench(Timers(dpd=1)) as b:
         outcome = b.run()

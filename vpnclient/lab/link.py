@@ -79,12 +79,13 @@ class Link:
     def _on_ready(self) -> None:
         assert self._pump is not None  # the reader is added after the pump
         now = time.monotonic()
+        events = self._pump.events()  # before the frames: then a goodbye that preceded the end is among them
         frames = [Control(kind, payload) for kind, payload in self._pump.controls()]
         try:
             self._act(self._controller.on_controls(frames, now))
         except ProtocolError as exc:
             self.end(Hangup(str(exc), forget=False))
-        for event in self._pump.events():
+        for event in events:
             ending = _ENDINGS.get(event.kind)
             if ending is None:
                 self._log(f"{event.kind.name.lower().replace('_', ' ')} {event.text}".rstrip())
