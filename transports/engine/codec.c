@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct ve_codec_ops *const framings[] = {&ve_cstp, &ve_esp, &ve_gpst, &ve_ift, &ve_oncp};
+static const struct ve_codec_ops *const framings[] = {
+	&ve_cstp, &ve_esp, &ve_gpst, &ve_ift, &ve_oncp, &ve_ppp_f5, &ve_ppp_f5_hdlc, &ve_ppp_fortinet,
+};
 
 struct ve_codec *ve_codec_new(const char *framing, char *err, size_t err_size)
 {
@@ -140,23 +142,29 @@ int ve_codec_next_control(struct ve_codec *codec, struct ve_control *out)
 	return rc;
 }
 
-/* payload may already lie where it goes, headroom bytes into out: then nothing is copied. */
+static size_t header_size(const struct ve_codec *codec, uint32_t kind)
+{
+	return codec->ops->header_size ? codec->ops->header_size(codec, kind) : codec->ops->headroom;
+}
+
+/* payload may already lie where it goes, behind its header in out: then nothing is copied. */
 int ve_codec_encode_control(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length,
 			    uint8_t *out, size_t size)
 {
 	const struct ve_codec_ops *ops = codec->ops;
+	size_t head = header_size(codec, kind);
 
 	if (length > ops->max_payload)
 		return VE_ERROR;
 	if (ops->encode && (kind != ops->packet_kind || !ops->header))
 		return ops->encode(codec, kind, payload, length, out, size);
-	if (size < ops->headroom + length)
+	if (size < head + length)
 		return VE_FULL;
-	if (length && payload != out + ops->headroom)
-		memmove(out + ops->headroom, payload, length);
+	if (length && payload != out + head)
+		memmove(out + head, payload, length);
 	if (ops->header(codec, kind, length, out) != VE_OK)
 		return VE_ERROR;
-	return (int)(ops->headroom + length);
+	return (int)(head + length);
 }
 
 int ve_codec_encode(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size)
@@ -166,7 +174,7 @@ int ve_codec_encode(struct ve_codec *codec, const uint8_t *packet, size_t length
 
 size_t ve_codec_headroom(const struct ve_codec *codec)
 {
-	return codec->ops->headroom;
+	return header_size(codec, codec->ops->packet_kind);
 }
 
 size_t ve_codec_max_payload(const struct ve_codec *codec)

@@ -32,12 +32,14 @@ struct ve_codec_ops {
 	int (*took)(struct ve_codec *codec, struct ve_sink *sink, size_t n);
 	/* Write the header for length bytes of payload of this kind; VE_OK or VE_ERROR. */
 	int (*header)(struct ve_codec *codec, uint32_t kind, size_t length, uint8_t *out);
+	/* Framings whose header differs in length: that of this kind now, headroom at most; NULL: always headroom. */
+	size_t (*header_size)(const struct ve_codec *codec, uint32_t kind);
 	uint32_t packet_kind;		/* the kind that carries packets, and VE_ANY_PACKET: by the packet's version */
 	/* The rest may be NULL. */
 	int (*init)(struct ve_codec *codec);		/* what calloc cannot give; VE_OK or VE_ERROR */
 	void (*free)(struct ve_codec *codec);		/* wipe keys, free what init made */
 	int (*set)(struct ve_codec *codec, const char *option, const uint8_t *value, size_t length);
-	/* Framings of datagrams: one whole datagram.  room and took are NULL then. */
+	/* Framings of datagrams: one whole datagram.  room and took are NULL, or the framing is one of streams as well. */
 	void (*datagram)(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
 	/* Framings that do more than put a header in front (escape, encrypt): the whole frame, instead of header.  With
 	 * both, header is for packets and this for control frames.
@@ -61,7 +63,7 @@ struct ve_codec {
 size_t ve_codec_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at);	/* 0: the stream is broken */
 int ve_codec_took(struct ve_codec *codec, struct ve_sink *sink, size_t n);
 void ve_codec_read_end(struct ve_codec *codec);	/* what was taken last is all that this read of the link brought */
-size_t ve_codec_headroom(const struct ve_codec *codec);
+size_t ve_codec_headroom(const struct ve_codec *codec);	/* bytes before a packet, as options are now */
 size_t ve_codec_max_payload(const struct ve_codec *codec);
 
 /* For framings: the stream is broken.  The text is that of protocols.errors.MalformedFrame.  Returns VE_ERROR. */
@@ -75,5 +77,8 @@ extern const struct ve_codec_ops ve_esp;
 extern const struct ve_codec_ops ve_gpst;
 extern const struct ve_codec_ops ve_ift;
 extern const struct ve_codec_ops ve_oncp;
+extern const struct ve_codec_ops ve_ppp_f5;
+extern const struct ve_codec_ops ve_ppp_f5_hdlc;
+extern const struct ve_codec_ops ve_ppp_fortinet;
 
 #endif
