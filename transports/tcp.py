@@ -12,7 +12,9 @@ import asyncio
 import errno
 import os
 import socket
+import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -61,18 +63,46 @@ async def resolve(host: str, port: int, timeout: float) -> tuple[str, ...]:
         return (host,)
     if not host or len(host) > MAX_HOST or not host.isprintable():
         raise Unreachable(f"cannot resolve {host[:MAX_HOST]!r}: not a host name")
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await _ask_dns(host, port)
     except TimeoutError as exc:
         raise Unreachable(f"cannot resolve {host}: no answer from DNS within {timeout:g} s") from exc
     except (OSError, UnicodeError) as exc:
         raise Unreachable(f"cannot resolve {host}: {reason_of(exc)}") from exc
-    addresses = interleave(str(info[4][0]) for info in found)
+    addresses = interleave(found)
     if not addresses:
         raise Unreachable(f"cannot resolve {host}: the name has no address")
     return addresses[:MAX_ADDRESSES]
+
+
+async def _ask_dns(host: str, port: int) -> list[str]:
+    """Every address, as often as it comes.  In a thread of its own: the loop's would be waited for at the end, and a
+    resolver that hangs takes a minute to give up.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(found: list[str], error: Exception | None) -> None:
+        if answer.done():
+            return  # nobody waits any more
+        if error is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(error)
+
+    def ask() -> None:
+        found: list[str] = []
+        failure: Exception | None = None
+        try:
+            found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        except Exception as exc:
+            failure = exc
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, found, failure)
+
+    threading.Thread(target=ask, name="dns", daemon=True).start()
+    return await answer
 
 
 def interleave(addresses: Iterable[str]) -> tuple[str, ...]:
