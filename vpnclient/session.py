@@ -285,8 +285,8 @@ class Session:
 
     async def _slow_down(self, outcome: Outcome, lasted: float) -> None:
         """A gateway that opens tunnels only to drop them must not make us spin: wait, a little longer each time."""
-        if self._retry_now.is_set():
-            return  # the user wants it now
+        if outcome.why is Why.RENEW:
+            return  # planned, or wanted by the user
         self._short_lived = self._short_lived + 1 if lasted < SHORT_LIFE else 0
         if self._short_lived > 1:
             wait = min((self._short_lived - 1) * STEP, LONGEST)

@@ -26,6 +26,7 @@ CONFIG = TunnelConfig(addresses=(IPv4Interface("10.0.0.2/24"),), mtu=1400)
 TICKET = Ticket("fake", "https://gw.example/", Secret("cookie"))
 ENDED = Outcome(Why.ENDED, "administrator said so")
 LOST = Outcome(Why.LOST, "silence")
+RENEW = Outcome(Why.RENEW, "rekey by a new tunnel")
 DISMISSED = Outcome(Why.DISMISSED, "no reason given")
 ASKED = Outcome(Why.ASKED, "asked to stop")
 CERTIFICATE = CertificateSummary("", "", "", "", (), "pin-sha256:x", "")
@@ -382,6 +383,12 @@ def test_a_gateway_that_drops_every_link_is_not_hammered(monkeypatch: pytest.Mon
     assert stage.play() == Exit.OK
     assert waits == [10.0, 20.0, 30.0]
     assert [event.attempt for event in stage.events if isinstance(event, RetryScheduled)] == [0, 0, 0]
+
+
+def test_new_tunnels_for_new_keys_never_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(*[CONFIG] * 4), RENEW, RENEW, RENEW, ASKED)
+    assert stage.play() == Exit.OK
+    assert not [event for event in stage.events if isinstance(event, RetryScheduled)]
 
 
 def test_reconnecting_on_demand_again_and_again_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
