@@ -6,6 +6,7 @@ rows of vpnclient.schema.  Every complaint names file, line and key; all of them
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE + 1)
-            writable = path.stat().st_mode & 0o002
+            writable = os.fstat(file.fileno()).st_mode & 0o002
     except OSError as exc:
         raise ProfileInvalid((f"{path}: {exc.strerror}",)) from exc
     if len(raw) > MAX_FILE:

@@ -24,6 +24,7 @@ from vpnclient.cli.options import CONNECT, ORDER, exposed, values, with_options
 from vpnclient.errors import ClientError, Exit, UsageError, explain
 from vpnclient.events import Failed, Warned
 from vpnclient.merge import Given, settle
+from vpnclient.permissions import require_network_admin
 from vpnclient.schema import Value
 from vpnclient.settings import Settings
 from vpnclient.view import View, Views
@@ -137,6 +138,8 @@ def _run(settings: Settings, user: TerminalUser | ScriptedUser, view: View, prin
     try:
         if not printer:
             return asyncio.run(_carry(session(settings), view))
+        if printer == "printcookie":
+            require_network_admin(settings)  # before anybody types a password
         ticket = asyncio.run(_sign_in(session(settings)))
         if printer == "authenticate":
             print(tickets.as_json(ticket) if as_json else tickets.as_shell(ticket), flush=True)

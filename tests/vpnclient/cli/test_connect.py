@@ -284,7 +284,16 @@ def test_cookieonly_and_the_last_printer_wins(fake: type[FakeSession]) -> None:
     assert invoke("h", "--cookieonly", "--authenticate").stdout.startswith("COOKIE=")
 
 
-def test_printcookie_signs_in_once_and_connects(fake: type[FakeSession]) -> None:
+def test_printcookie_asks_nothing_of_who_cannot_connect(
+    fake: type[FakeSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vpnclient.permissions.has_net_admin", lambda status: False)
+    result = invoke("vpn.test:4433", "--printcookie")
+    assert (result.exit_code, result.stdout, fake.made) == (Exit.NOT_PERMITTED, "", [])
+
+
+def test_printcookie_signs_in_once_and_connects(fake: type[FakeSession], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vpnclient.permissions.has_net_admin", lambda status: True)
     result = invoke("vpn.test:4433", "--printcookie")
     assert result.stdout == "webvpn=abc\n" and len(fake.made) == 2
     second = fake.made[1][0]
