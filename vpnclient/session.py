@@ -446,6 +446,7 @@ async def _shielded(work: Awaitable[T]) -> T:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         await asyncio.wait({future})
+        future.exception()  # nobody will hear of it, and asyncio need not complain of that
         raise
 
 

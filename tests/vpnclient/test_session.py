@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv4Interface
@@ -366,6 +368,32 @@ def test_reconnect_on_demand_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> Non
             asyncio.get_running_loop().call_soon(session.reconnect)
 
     assert stage.play(act) == Exit.OK
+
+
+def test_a_change_that_fails_after_a_stop_is_awaited_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stop wins; asyncio has nothing to complain about when it drops the change's future."""
+    complaints: list[str] = []
+
+    async def go() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+        begun, go_on = threading.Event(), threading.Event()
+
+        def change() -> None:
+            begun.set()
+            go_on.wait(5)
+            raise HostError("no interface")
+
+        task = asyncio.ensure_future(module._to_the_end(change))
+        await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        gc.collect()
+
+    asyncio.run(go())
+    assert complaints == []
 
 
 def test_figures_go_on_over_links(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,13 +144,13 @@ async def _run_gateway(settings: LabSettings) -> None:
     tls = ServerContext(identity, client_cas=_client_cas(settings.client_ca), maximum=settings.tls_max)
     gateway = Gateway(settings, site, store, tls, _log)
     await gateway.start()
-    print(json.dumps(gateway.facts(identity.certificate)), flush=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, gateway.terminate_all, "ended by the administrator")
     loop.add_signal_handler(signal.SIGUSR2, gateway.drop_all)
+    print(json.dumps(gateway.facts(identity.certificate)), flush=True)  # who reads it may send a signal at once
     try:
         await stop.wait()
     finally:
