@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What the build needs, and what demo and tests use as real peers.
-BUILD_PACKAGES := gcc pkg-config libssl-dev python3-venv
+BUILD_PACKAGES := gcc pkg-config libssl-dev zlib1g-dev liblz4-dev python3-venv
 FUZZ_PACKAGES := clang libclang-rt-14-dev
 PEER_PACKAGES := ocserv openconnect vpnc-scripts gnutls-bin openssl iproute2 iputils-ping iperf3 nftables procps
 ENGINE := transports/engine/libvpnengine.so

@@ -159,6 +159,20 @@ VE_API const char *ve_codec_error(const struct ve_codec *codec);	/* "field: got 
 /* Counters by cause: name and value of counter `index`, VE_OK, or VE_EMPTY past the last. */
 VE_API int ve_codec_counter(const struct ve_codec *codec, size_t index, const char **name, uint64_t *value);
 
+/* ---- compression of packets --------------------------------------------------------------------------------- */
+
+struct ve_compression;	/* both directions of one connection */
+/* "lzs", "oc-lz4", "deflate" (a stream each way), "lzo" (only expands).  NULL: no such, or built without its library. */
+VE_API struct ve_compression *ve_compression_new(const char *name, char *err, size_t err_size);
+VE_API void ve_compression_free(struct ve_compression *compression);
+/* Bytes written to out, or VE_FULL: it does not fit; the packet can be sent as it is. */
+VE_API int ve_compression_shrink(struct ve_compression *compression, const uint8_t *packet, size_t length, uint8_t *out,
+				 size_t size);
+/* Bytes of packet, or VE_ERROR: damaged or more than size.  A stream is lost then, for good: see ve_compression_error. */
+VE_API int ve_compression_expand(struct ve_compression *compression, const uint8_t *data, size_t length, uint8_t *out,
+				 size_t size);
+VE_API const char *ve_compression_error(const struct ve_compression *compression);
+
 /* ---- TLS: one connection on libssl over a non-blocking descriptor ------------------------------------------- */
 
 #define VE_TLS_RECORD 16384		/* bytes: the largest record, and so the most that one ve_tls_write takes */
