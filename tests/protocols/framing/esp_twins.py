@@ -21,6 +21,11 @@ from transports.codec import NativeCodec
 from transports.sink import MemorySink, NativeSink, SinkStats
 
 SPI = 0x1234ABCD
+P4 = bytes.fromhex("4500002c47474000400127240a630002c000020108000b08474700016d6f6e69746f72000070616e20686120")
+P6 = bytes.fromhex(
+    "6000000000183a80fd00009900000000000000000000000220010db80000000000000000000000018000675f474700016d6f6e69746f72"
+    "000070616e20686120"
+)
 PAIRS = [
     *((cipher, mac) for cipher in (Cipher.AES_128_CBC, Cipher.AES_256_CBC) for mac in list(Mac)[1:]),
     (Cipher.AES_128_GCM, Mac.NONE),
@@ -149,3 +154,8 @@ class Peer:
         cipher = BlockCipher(AES(self._key), CBC(iv)).encryptor()
         packet = head + iv + cipher.update(plain) + cipher.finalize()
         return packet + hmac.digest(self._rest, packet, self.suite.digest)[: self.suite.icv]
+
+
+def listening(twin: Twin, peer: Peer) -> Twin:
+    twin.set("esp.in", peer.option)
+    return twin
