@@ -258,7 +258,7 @@ static int wintun_idle(struct ve_sink *sink)
 	struct wintun_sink *w = (struct wintun_sink *)sink;
 	uint64_t now;
 
-	if (w->nudges >= NUDGES || !look(w) || (w->seen == w->tail && !w->stepped))
+	if (!look(w) || (w->seen == w->tail && !w->stepped) || w->nudges >= NUDGES)
 		return -1;
 	now = ve_monotonic();
 	if (w->nudges && now - w->nudged_at < NUDGE_MS * (uint64_t)1000000)
