@@ -138,6 +138,9 @@ static void in_head(struct hdlc *h, struct ve_sink *sink, struct hdlc_run *run)
 		return;
 	h->state = IN_BODY;
 	h->fcs = h->kernel->fcs(HDLC_FCS_START, h->head, h->head_length);
+	h->body = h->parsed == VE_OK ? h->head_length - h->header.length : 0;	/* 1 if it took ff and what is no 03 */
+	h->head_length -= h->body;
+	memcpy(h->other, h->head + h->head_length, h->body);	/* ff is no data */
 	h->passes = h->parsed == VE_OK && ppp_is_data(h->header.protocol) && ppp_may_pass(&h->ppp, h->header.protocol);
 	if (h->passes)
 		h->packet = ve_sink_reserve(sink, PPP_MAX_INFORMATION);
