@@ -16,6 +16,7 @@
  *     esp.out-sequence  4 bytes: the next number sent is at least this; never goes back
  *     esp.echo          4 or 6, an address of that version, 1..64 bytes: an ICMP echo reply from there whose data begins
  *                       with these is the answer to a probe; empty: there is none
+ *     esp.lzo           2 bytes: LZO1X packets are expanded to at most this; empty, as at first: they are dropped
  *
  * Control frames up:  4, 41   the answer to a probe: payload `00`, or the whole echo reply
  *                     59      a dummy packet, no payload
@@ -26,6 +27,7 @@
  * packet.  No I/O, allocation or clock; whatever comes is counted by cause, and nothing ends the stream.
  * Source: ESP notes, sections 1 to 12.   Twin: protocols/framing/esp.py.
  */
+#include "compression.h"
 #include "esp_sa.h"
 #include "sink.h"
 
@@ -80,6 +82,7 @@ struct esp {
 	uint8_t echo_address[16];
 	uint8_t echo_pattern[MAX_PATTERN];
 	size_t echo_length;
+	size_t lzo_room;			/* bytes of an expanded packet, at most; 0: none is expected */
 	uint8_t scratch[VE_MAX_PACKET];		/* plaintext that has no reservation */
 };
 
@@ -131,14 +134,6 @@ static int is_echo(const struct esp *e, const uint8_t *packet, size_t length)
 	return !memcmp(icmp + ICMP_HEADER, e->echo_pattern, e->echo_length);
 }
 
-/* An LZO1X stream of exactly n bytes (ESP notes, section 11): no compression was negotiated that could undo it. */
-static void on_lzo(struct esp *e, const uint8_t *stream, size_t n)
-{
-	(void)stream;
-	(void)n;
-	count(e, LZO_DROP);
-}
-
 static size_t on_ip(struct esp *e, uint8_t next_header, const uint8_t *packet, size_t n)
 {
 	size_t length;
@@ -157,8 +152,8 @@ static size_t on_ip(struct esp *e, uint8_t next_header, const uint8_t *packet, s
 	return 0;
 }
 
-/* Plaintext of c bytes.  Bytes of packet that are to be delivered, or 0. */
-static size_t on_plaintext(struct esp *e, const uint8_t *plain, size_t c)
+/* Plaintext of c bytes.  Bytes of packet that are to be delivered, or 0; *lzo: bytes of stream that are to be expanded. */
+static size_t on_plaintext(struct esp *e, const uint8_t *plain, size_t c, size_t *lzo)
 {
 	size_t padding = plain[c - 2], n = c - 2 - padding;
 	uint8_t next_header = plain[c - 1];
@@ -178,7 +173,9 @@ static size_t on_plaintext(struct esp *e, const uint8_t *plain, size_t c)
 	case IPV6:
 		return on_ip(e, next_header, plain, n);
 	case LZO:
-		on_lzo(e, plain, n);
+		*lzo = e->lzo_room ? n : 0;
+		if (!*lzo)
+			count(e, LZO_DROP);
 		return 0;
 	case DUMMY:
 		count(e, DUMMIES);
@@ -188,6 +185,29 @@ static size_t on_plaintext(struct esp *e, const uint8_t *plain, size_t c)
 		count(e, NEXTHDR);
 		return 0;
 	}
+}
+
+/* The one packet that grows: n bytes of stream in scratch, into the reservation that held them, or a new one.
+ * ESP notes, section 11. */
+static void expand(struct esp *e, struct ve_sink *sink, uint8_t *reserved, size_t n)
+{
+	uint8_t *at = reserved ? ve_sink_expand(sink, reserved, 0, e->lzo_room) : ve_sink_reserve(sink, e->lzo_room);
+	size_t packet = 0;
+	int length;
+
+	if (!at) {
+		count(e, SINK_FULL);
+		return;
+	}
+	length = ve_lzo1x_expand(e->scratch, n, at, e->lzo_room);
+	if (length > 0 && at[0] >> 4 == 4)
+		packet = ve_ip_length(at, (size_t)length);
+	if (packet) {
+		ve_sink_commit(sink, at, packet);
+		return;
+	}
+	count(e, length < 0 ? LZO_DROP : INNER);
+	ve_sink_abort(sink, at);
 }
 
 /* The SA that takes this datagram, and the length of its ciphertext; NULL: dropped. */
@@ -229,7 +249,7 @@ static void esp_datagram(struct ve_codec *codec, struct ve_sink *sink, const uin
 {
 	struct esp *e = (struct esp *)codec;
 	uint8_t *reserved = NULL, *plain;
-	size_t c, packet = 0;
+	size_t c, packet = 0, lzo = 0;
 	struct ve_esp_sa *sa = classify(e, data, length, &c);
 
 	if (!sa)
@@ -248,8 +268,12 @@ static void esp_datagram(struct ve_codec *codec, struct ve_sink *sink, const uin
 	if (!ve_esp_sa_decrypt(sa, data, c, plain))
 		count(e, ICV);
 	else if (!sa->suite->aead || admit(e, sa, data))
-		packet = on_plaintext(e, plain, c);
-	if (packet && reserved)
+		packet = on_plaintext(e, plain, c, &lzo);
+	if (lzo && reserved)
+		memcpy(e->scratch, plain, lzo);
+	if (lzo)
+		expand(e, sink, reserved, lzo);
+	else if (packet && reserved)
 		ve_sink_commit(sink, reserved, packet);
 	else if (reserved)
 		ve_sink_abort(sink, reserved);
@@ -342,6 +366,18 @@ static int set_echo(struct esp *e, const uint8_t *value, size_t length)
 	return VE_OK;
 }
 
+static int set_lzo(struct esp *e, const uint8_t *value, size_t length)
+{
+	size_t room = length == 2 ? (size_t)value[0] << 8 | value[1] : 0;
+
+	if (length && length != 2)
+		return ve_codec_refuse(&e->base, "esp.lzo length: got %zu, want 0 or 2 (byte 0)", length);
+	if (length && (!room || room > VE_MAX_PACKET))
+		return ve_codec_refuse(&e->base, "esp.lzo room: got %zu, want 1..%d (byte 0)", room, VE_MAX_PACKET);
+	e->lzo_room = room;
+	return VE_OK;
+}
+
 static void esp_free(struct ve_codec *codec)
 {
 	struct esp *e = (struct esp *)codec;
@@ -362,6 +398,8 @@ static int esp_set(struct ve_codec *codec, const char *option, const uint8_t *va
 		return set_sequence(e, value, length);
 	if (!strcmp(option, "esp.echo"))
 		return set_echo(e, value, length);
+	if (!strcmp(option, "esp.lzo"))
+		return set_lzo(e, value, length);
 	if (strcmp(option, "esp.expire-old") && strcmp(option, "esp.close"))
 		return ve_codec_refuse(codec, "framing esp has no option '%s'", option);
 	if (length)

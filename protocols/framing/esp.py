@@ -12,6 +12,7 @@ Options of the decoder:
     esp.expire-old    empty: the old inbound SA is over (5 s after NEW_SA, or 60 s after esp.in)
     esp.echo          4 or 6, an address of that version, 1..64 bytes: an ICMP echo reply from there whose data begins
                       with these is the answer to a probe; empty: there is none
+    esp.lzo           2 bytes: LZO1X packets are expanded to at most this; empty, as at first: they are dropped
 Options of the encoder:
     esp.out           a new outbound SA: used from the next packet on
     esp.out-sequence  4 bytes: the next number sent is at least this; never goes back
@@ -30,12 +31,13 @@ from typing import TYPE_CHECKING
 
 from protocols.base import Control
 from protocols.errors import MalformedFrame
+from protocols.framing import lzo
 from protocols.framing.esp_sa import FIXED, SecurityAssociation, parse_sa
 from protocols.framing.seqwin import Sequence
 from transports.sink import MAX_PACKET, ip_length
 
 if TYPE_CHECKING:
-    from transports.sink import PacketSink
+    from transports.sink import PacketSink, Reservation
 
 KEEPALIVE = b"\xff"
 MAX_DATAGRAM = 24 + MAX_PACKET + 16  # bytes that are looked at
@@ -93,6 +95,7 @@ class Decoder:
         self._in: SecurityAssociation | None = None
         self._old: SecurityAssociation | None = None
         self._echo: tuple[int, bytes, bytes] | None = None  # version, address, pattern
+        self._lzo_room = 0  # bytes of an expanded packet, at most; 0: none is expected
         self._controls: deque[Control] = deque()
         self._control_bytes = 0
         self._counters = dict.fromkeys(COUNTERS, 0)
@@ -103,6 +106,8 @@ class Decoder:
             self._in, self._old = parse_sa(option, value), self._in
         elif option == "esp.echo":
             self._set_echo(value)
+        elif option == "esp.lzo":
+            self._set_lzo(value)
         elif option in ("esp.expire-old", "esp.close"):
             must_be_empty(option, value)
             self._old = None
@@ -177,12 +182,14 @@ class Decoder:
         """GCM finds out here whether a packet is genuine: its reservation is given back then."""
         c = len(data) - sa.suite.overhead
         reservation = self._sink.reserve(c) if c >= LEAST_PACKET + 2 else None
-        plain, packet = sa.decrypt(data), b""
+        plain, packet, stream = sa.decrypt(data), b"", b""
         if plain is None:
             self._count("esp_icv")
         elif not sa.aead or self._admit(sa, data):
-            packet = self._on_plaintext(plain)
-        if packet and reservation:
+            packet, stream = self._on_plaintext(plain)
+        if stream:
+            self._expand(reservation, stream)
+        elif packet and reservation:
             reservation.data[: len(packet)] = packet
             reservation.commit(len(packet))
         elif reservation:
@@ -190,22 +197,47 @@ class Decoder:
         elif packet:
             self._count("esp_sink_full")
 
-    def _on_plaintext(self, plain: bytes) -> bytes:
-        """The packet that is to be delivered, or nothing."""
+    def _expand(self, reservation: Reservation | None, stream: bytes) -> None:
+        """The one packet that grows: into the reservation that held the stream, or a new one.  Section 11."""
+        if reservation is None:
+            reservation = self._sink.reserve(self._lzo_room)
+        elif not reservation.expand(0, self._lzo_room):
+            reservation = None
+        if reservation is None:
+            self._count("esp_sink_full")
+            return
+        try:
+            packet = lzo.expand(stream, self._lzo_room)
+        except MalformedFrame:
+            self._count("esp_lzo")
+            reservation.abort()
+            return
+        length = ip_length(packet) if packet[:1] and packet[0] >> 4 == 4 else 0
+        if length:
+            reservation.data[:length] = packet[:length]
+            reservation.commit(length)
+        else:
+            self._count("esp_inner")
+            reservation.abort()
+
+    def _on_plaintext(self, plain: bytes) -> tuple[bytes, bytes]:
+        """The packet that is to be delivered, or an LZO1X stream that is to be expanded, or nothing."""
         padding, next_header = plain[-2:]
         payload = plain[: max(len(plain) - 2 - padding, 0)]
         if not payload or plain[len(payload) : -2] != bytes(range(1, padding + 1)):
             self._count("esp_pad")
         elif next_header in (Kind.IPV4, Kind.IPV6):
-            return self._on_ip(next_header, payload)
+            return self._on_ip(next_header, payload), b""
+        elif next_header == Kind.LZO and self._lzo_room:
+            return b"", payload
         elif next_header == Kind.LZO:
-            self._on_lzo(payload)
+            self._count("esp_lzo")
         elif next_header == Kind.DUMMY:
             self._count("esp_dummy")
             self._tell(Kind.DUMMY)
         else:
             self._count("esp_nexthdr")
-        return b""
+        return b"", b""
 
     def _on_ip(self, next_header: int, payload: bytes) -> bytes:
         if payload == b"\0":
@@ -219,10 +251,6 @@ class Decoder:
             self._tell(next_header, packet)
             return b""
         return packet
-
-    def _on_lzo(self, stream: bytes) -> None:
-        """An LZO1X stream, exactly (section 11): no compression was negotiated that could undo it."""
-        self._count("esp_lzo")
 
     def _is_echo(self, packet: bytes) -> bool:
         """Is this whole IP packet the echo reply that answers a probe?"""
@@ -247,6 +275,14 @@ class Decoder:
             want = f"{address + 1}..{address + MAX_PATTERN}"
             raise MalformedFrame("esp.echo length", got=len(value), want=want, at=0)
         self._echo = value[0], value[1:address], value[address:]
+
+    def _set_lzo(self, value: bytes) -> None:
+        if len(value) not in (0, 2):
+            raise MalformedFrame("esp.lzo length", got=len(value), want="0 or 2", at=0)
+        room = int.from_bytes(value, "big")
+        if value and not 0 < room <= MAX_PACKET:
+            raise MalformedFrame("esp.lzo room", got=room, want=f"1..{MAX_PACKET}", at=0)
+        self._lzo_room = room
 
     def _tell(self, kind: int, payload: bytes = b"") -> None:
         size = CONTROL_OVERHEAD + len(payload)

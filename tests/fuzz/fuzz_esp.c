@@ -18,7 +18,7 @@
 static const uint8_t cbc_sa[8 + 36] = {2, 2, 0, 0, 0x12, 0x34, 0xab, 0xcd, 1, 2, 3};
 static const uint8_t gcm_sa[8 + 20] = {32, 0, 0, 0, 0x12, 0x34, 0xab, 0xce, 1, 2, 3};
 static const char *const options[] = {
-	"esp.in", "esp.out", "esp.echo", "esp.expire-old", "esp.close", "esp.out-sequence", "esp.none",
+	"esp.in", "esp.out", "esp.echo", "esp.expire-old", "esp.close", "esp.out-sequence", "esp.lzo", "esp.none",
 };
 
 struct state {

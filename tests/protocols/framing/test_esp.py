@@ -305,6 +305,47 @@ def test_a_flood_of_control_frames_is_bounded(twin: Twin) -> None:
     assert len(seen.controls) == 64 and counted(seen) == {"esp_control_overflow": 36}
 
 
+# --- LZO: section 11 -------------------------------------------------------------------------------------------------
+
+Z_PACKET = bytes.fromhex("4500005a00020000401165c90a6300010a630002000912340046000041424142") + b"AB" * 29
+Z_STREAM = VECTORS["Z"][4]
+
+
+def test_z_is_expanded_where_it_was_decrypted(twin: Twin) -> None:
+    twin.set("esp.lzo", (2048).to_bytes(2, "big"))
+    twin.set("esp.in", GOOD)
+    seen = outcome(twin, [bytes.fromhex(VECTORS["Z"][5])])
+    assert seen.packets == (Z_PACKET,) and not counted(seen)
+    assert seen.sink.expanded == 1 and seen.sink.copied == 0
+    twin.set("esp.lzo", b"")
+    assert counted(outcome(twin, [Peer().send(Z_STREAM, 8, header=5)])) == {"esp_lzo": 1}
+
+
+@pytest.mark.parametrize(
+    ("room", "stream", "counter"),
+    [
+        (90, Z_STREAM, ""),
+        (89, Z_STREAM, "esp_lzo"),
+        (2048, Z_STREAM + b"\0", "esp_lzo"),
+        (2048, Z_STREAM[:-1], "esp_lzo"),
+        (2048, bytes.fromhex("1261202020ff110000"), "esp_lzo"),
+        (2048, b"\x20" + bytes(8000) + b"\x01\x00\x00\x11\0\0", "esp_lzo"),  # a bomb
+        (
+            2048,
+            bytes([17 + 40]) + bytes([0x60]) + bytes(39) + b"\x11\0\0",
+            "esp_inner",
+        ),  # IPv6, which LZO never carries
+        (2048, b"\x11\0\0", "esp_inner"),  # nothing at all
+    ],
+)
+def test_lzo_garbage_and_bombs(twin: Twin, room: int, stream: bytes, counter: str) -> None:
+    twin.set("esp.lzo", room.to_bytes(2, "big"))
+    twin.set("esp.in", GOOD)
+    seen = outcome(twin, [Peer().send(stream, 1, header=5)])
+    assert counted(seen) == ({counter: 1} if counter else {})
+    assert seen.packets == (() if counter else (Z_PACKET,)) and seen.counters["esp_authentic"] == 1
+
+
 # --- echo replies that answer a probe: GlobalProtect notes, section 12 ------------------------------------------------
 
 MAGIC = b"monitor\0\0pan ha "
@@ -414,7 +455,7 @@ payloads = st.one_of(
     st.integers(40, 400).map(ipv6),
     st.integers(20, 400).map(lambda n: ipv4(n) + b"tail"),
     st.binary(max_size=60),
-    st.sampled_from([b"\0", P4, P4_REPLY, P6_REPLY, ipv4(16000)]),
+    st.sampled_from([b"\0", P4, P4_REPLY, P6_REPLY, Z_STREAM, ipv4(16000)]),
 )
 headers = st.sampled_from([4, 4, 4, 41, 41, 5, 59, 0, 255])
 numbers = st.integers(0, 200) | st.sampled_from([0xFFFFFFFE, 0xFFFFFFFF, 1 << 31])
@@ -453,6 +494,7 @@ def test_the_twins_agree_on_whatever_comes(
         twin = make(slots)
         twin.set("esp.in", first.option)
         twin.set("esp.echo", bytes([4]) + P4[16:20] + MAGIC)
+        twin.set("esp.lzo", b"\x08\0")
         for action in script:
             if isinstance(action, bytes):
                 twin.feed(action)

@@ -181,6 +181,9 @@ def test_close_forgets_every_sa(twin: Twin) -> None:
         ("esp.echo", b"\x05abcdefgh", "esp.echo version: got 5, want 4 or 6 (byte 0)"),
         ("esp.echo", b"\x04abcd", "esp.echo length: got 5, want 6..69 (byte 0)"),
         ("esp.echo", b"\x06" + bytes(81), "esp.echo length: got 82, want 18..81 (byte 0)"),
+        ("esp.lzo", b"\0", "esp.lzo length: got 1, want 0 or 2 (byte 0)"),
+        ("esp.lzo", b"\0\0", "esp.lzo room: got 0, want 1..16384 (byte 0)"),
+        ("esp.lzo", b"\x40\x01", "esp.lzo room: got 16385, want 1..16384 (byte 0)"),
         ("esp.lantern", b"", "framing esp has no option 'esp.lantern'"),
     ],
 )
