@@ -63,7 +63,7 @@ static int deflate_shrink(struct ve_compression *compression, const uint8_t *pac
 	struct deflate *d = (struct deflate *)compression;
 	size_t n;
 
-	if (d->failed || bound(length) > size)
+	if (d->failed || !length || bound(length) > size)
 		return VE_FULL;
 	d->out.next_in = (Bytef *)(uintptr_t)packet;	/* zlib only reads it */
 	d->out.avail_in = (uInt)length;

@@ -30,7 +30,7 @@ class Deflate:
 
     def shrink(self, packet: bytes, room: int) -> bytes | None:
         """Whether there is room is known before: a packet that was put into the stream must be sent."""
-        if bound(len(packet)) > room:
+        if not packet or bound(len(packet)) > room:
             return None
         out = self._out.compress(packet) + self._out.flush(zlib.Z_SYNC_FLUSH)
         self._sum = zlib.adler32(packet, self._sum)

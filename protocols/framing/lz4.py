@@ -4,8 +4,8 @@ A block is sequences: a token (high nibble: literals, low: length of the match -
 15 (bytes to add, going on while one is 255), the literals, the offset (2 bytes, little-endian), the rest of the length.
 The last has literals alone.
 
-Both twins read what the other wrote, but need not write the same, and liblz4 refuses some damaged blocks that this decoder
-still reads (those that break the rules for the last bytes of a block).
+Each twin reads what the other wrote, but they need not write the same.  Of damaged blocks liblz4 refuses some that this
+decoder still reads: those that break the rules for the last bytes of a block.
 Source: AnyConnect notes, section 8.1; the LZ4 block format.
 """
 

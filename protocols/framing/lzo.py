@@ -1,4 +1,6 @@
-"""Expands LZO1X streams, as in Juniper's compressed ESP packets: the reference; the twin is lzo.c.  We never compress so.
+"""Expands LZO1X streams, as in Juniper's compressed ESP packets: the reference; the twin is lzo.c.
+
+We never compress so.
 
 x is the next byte; count(m): the low bits x & m, or if they are 0 255 for each zero byte, the first other byte, and m;
 D: the next two bytes, little-endian; next: the next byte.  After a match come `t` literals, and t becomes the state.
