@@ -9,9 +9,12 @@ another certificate, a refused sign-in             the end
 from __future__ import annotations
 
 from protocols.errors import (
+    ConfigurationRefused,
+    ConnectRefused,
     CookieRejected,
     GatewayUnavailable,
     InputRequired,
+    NotSupported,
     ProtocolError,
     SignInCancelled,
     SignInFailed,
@@ -39,6 +42,8 @@ class Attempts:
         self.number += 1
         # Never go on with another certificate (host-config.md section 5), nor with a refused password.
         if isinstance(error, NotTrusted | SignInFailed | InputRequired | SignInCancelled):
+            return True
+        if isinstance(error, ConnectRefused | ConfigurationRefused | NotSupported):  # said for good
             return True
         if error is self.expired:  # signing in again was not possible
             return True

@@ -17,6 +17,7 @@ from protocols.base import Action, Control, Controller, Dismissed, Ended, Reconn
 from protocols.errors import ProtocolError
 from transports.pump import Pump, PumpEvent, PumpEventKind, PumpStats
 from transports.tun import Tun
+from vpnclient.tasks import to_the_end
 
 GOODBYE_LINGER = 1.0  # seconds to get the last frames out (anyconnect.md Q34 allows 5)
 TICK = 1.0  # seconds between two looks at the clock and the counters
@@ -79,7 +80,7 @@ class Carrier:
             return self._outcome
         finally:
             loop.remove_reader(self._pump.fileno())
-            await asyncio.to_thread(self._pump.stop, GOODBYE_LINGER)
+            await to_the_end(lambda: self._pump.stop(GOODBYE_LINGER))  # the thread still uses device and stream
             self._tunnel.stream.reattach()
             await self._tunnel.stream.close()
             self._tick(self._pump.stats())

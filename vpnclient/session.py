@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -56,6 +56,7 @@ from vpnclient.events import (
 from vpnclient.host import Applied, HostConfig, HostPlan
 from vpnclient.permissions import require_network_admin
 from vpnclient.settings import DEFAULT_PORT, Settings
+from vpnclient.tasks import to_the_end
 from vpnclient.totals import Totals
 
 T = TypeVar("T")
@@ -206,10 +207,10 @@ class Session:
             self._emit(Banner(tunnel.config.banner))
         try:
             interface = self._settings.interface
-            self._warn_all(await _to_the_end(lambda: self._parts.host.prepare(self._plan(tunnel, interface))))
+            self._warn_all(await to_the_end(lambda: self._parts.host.prepare(self._plan(tunnel, interface))))
             self._tun = self._parts.open_device(interface or "tun%d")
             plan = self._plan(tunnel, self._tun.name)
-            self._applied(plan, await _to_the_end(lambda: self._parts.host.apply(plan)))
+            self._applied(plan, await to_the_end(lambda: self._parts.host.apply(plan)))
         except BaseException:
             await tunnel.stream.close()
             raise
@@ -219,7 +220,7 @@ class Session:
         assert self._tun is not None
         plan = self._plan(tunnel, self._tun.name)
         changed = tunnel.config != self._config
-        applied = await _to_the_end(lambda: self._parts.host.update(plan))
+        applied = await to_the_end(lambda: self._parts.host.update(plan))
         if changed:
             self._applied(plan, applied)
 
@@ -315,7 +316,7 @@ class Session:
         schedule = waits(self._settings.reconnect_timeout)
         attempts = Attempts(can_sign_in=self._settings.cookie is None)
         while True:
-            self._warn_all(await _to_the_end(lambda: self._parts.host.before_reconnect(gateways)))
+            self._warn_all(await to_the_end(lambda: self._parts.host.before_reconnect(gateways)))
             try:
                 if attempts.expired is not None:
                     ticket = await self._sign_in_again(attempts.expired)
@@ -383,7 +384,7 @@ class Session:
         try:
             self._emit(StateChanged(State.CLOSING))
         finally:  # even if a listener fails
-            warnings = await _to_the_end(self._parts.host.undo)
+            warnings = await to_the_end(self._parts.host.undo)
             if self._tun is not None:
                 self._tun.close()
         self._warn_all(warnings)
@@ -433,21 +434,6 @@ class Session:
 
     def _note(self, text: str, level: str = "info") -> None:
         self._emit(Noted(text, level))
-
-
-async def _to_the_end(change: Callable[[], T]) -> T:
-    """Run a change to the host in a thread, to its end even if this task is cancelled meanwhile."""
-    return await _shielded(asyncio.to_thread(change))
-
-
-async def _shielded(work: Awaitable[T]) -> T:
-    future = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait({future})
-        future.exception()  # nobody will hear of it, and asyncio need not complain of that
-        raise
 
 
 def _numeric(host: str) -> tuple[Address, ...]:

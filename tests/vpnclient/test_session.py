@@ -23,6 +23,7 @@ from vpnclient.events import Event, Failed, RetryScheduled, State, StateChanged
 from vpnclient.host import Applied
 from vpnclient.session import Parts, Session, Stop
 from vpnclient.settings import Settings
+from vpnclient.tasks import to_the_end
 
 CONFIG = TunnelConfig(addresses=(IPv4Interface("10.0.0.2/24"),), mtu=1400)
 TICKET = Ticket("fake", "https://gw.example/", Secret("cookie"))
@@ -383,7 +384,7 @@ def test_a_change_that_fails_after_a_stop_is_awaited_and_forgotten(monkeypatch: 
             go_on.wait(5)
             raise HostError("no interface")
 
-        task = asyncio.ensure_future(module._to_the_end(change))
+        task = asyncio.ensure_future(to_the_end(change))
         await asyncio.to_thread(begun.wait, 5)
         task.cancel()
         go_on.set()

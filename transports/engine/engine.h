@@ -48,6 +48,8 @@ struct ve_abi {
 	char openssl[64];		/* version text of the libssl in use */
 };
 VE_API void ve_abi(struct ve_abi *out);
+/* Memory of this process holds secrets: no core dump, no ptrace by others of this user.  VE_OK or VE_ERROR. */
+VE_API int ve_forbid_core_dumps(void);
 
 /* ---- sinks: where decoded packets go ------------------------------------------------------------------------ */
 

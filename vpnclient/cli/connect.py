@@ -130,8 +130,10 @@ def _user(settings: Settings, stdin: Lines, view: View, *, quiet: bool) -> Termi
 
 
 def _run(settings: Settings, user: TerminalUser | ScriptedUser, view: View, printer: str, *, as_json: bool) -> Exit:
+    from transports.engine import lib
     from vpnclient.session import Session
 
+    lib.ve_forbid_core_dumps()  # from here on memory holds passwords, keys and cookies
     def session(settings: Settings) -> Session:
         return Session(settings, user, view, judge=user.judge, ask_passphrase=user.ask_passphrase)
 

@@ -16,6 +16,7 @@ from transports.pump import Pump, PumpEventKind
 from transports.tls import TlsStream
 from transports.tun import Tun
 from vpnclient.lab.site import Hangup, OpenTunnel, ServerAction
+from vpnclient.tasks import to_the_end
 
 LEAST_WAIT = 0.02  # seconds between two looks at the clock, whatever a controller says
 LINGER = 0.5  # seconds to hand the last frames to the kernel
@@ -44,8 +45,8 @@ class Link:
     async def run(self, first: bytes) -> Hangup:
         """Move packets until the end; `first`: framing that came with the request.  The stream stays open."""
         try:
-            self._stream.detach()
             pump = Pump(self._tun, self._stream, self._opened.framing, mtu=self._opened.mtu, first=first)
+            self._stream.detach()
             self._pump = pump
             return await self._carry(pump)
         finally:
@@ -62,7 +63,7 @@ class Link:
             self._loop.remove_reader(pump.fileno())
             if self._timer is not None:
                 self._timer.cancel()
-            await asyncio.to_thread(pump.stop, LINGER)
+            await to_the_end(lambda: pump.stop(LINGER))
             stats = pump.stats()
             self._log(f"{self._opened.session!r}: link closed, {stats.rx_packets} packets in, {stats.tx_packets} out")
             self._stream.reattach()
