@@ -8,10 +8,13 @@
  *     7  1  reserved  0
  *     8  n  payload
  *
- * No I/O, allocation or clock.  A packet is read into a reservation of the sink that is exactly as long as it is.
- * Source: AnyConnect notes, section 4.   Twin: protocols/framing/cstp.py.
+ * No I/O, allocation or clock.  A packet is read into a reservation of the sink that is exactly as long as it is; a
+ * compressed one is expanded into one of the largest size, which shrinks when it is committed.
+ * Option cstp.compression: lzs, oc-lz4, deflate or none, as negotiated; between frames.
+ * Source: AnyConnect notes, sections 4 and 8.   Twin: protocols/framing/cstp.py.
  */
 #include "codec.h"
+#include "compression.h"
 
 #include <string.h>
 
@@ -21,10 +24,11 @@ enum {
 	HEADER = 8,
 	MAX_PAYLOAD = 16384,		/* bytes that are taken in */
 	MAX_SENT = 16384 - HEADER,	/* bytes that fit one TLS record with the header */
-	MAX_COMPRESSED = 10		/* compressed frames without a plain packet between them */
+	MAX_COMPRESSED = 10,		/* compressed frames without a plain packet between them, if none was negotiated */
+	MIN_SHRUNK = 40			/* bytes; smaller packets are not worth it, but for a stream */
 };
 
-enum { OVERSIZE, UNKNOWN_TYPE, COMPRESSED_FRAMES, EMPTY, SINK_FULL, CONTROL_OVERFLOW };
+enum { OVERSIZE, UNKNOWN_TYPE, COMPRESSED_FRAMES, EMPTY, SINK_FULL, CONTROL_OVERFLOW, EXPANDED, BAD_COMPRESSED };
 
 static const char *const counter_names[] = {
 	[OVERSIZE] = "cstp_oversize",
@@ -33,12 +37,14 @@ static const char *const counter_names[] = {
 	[EMPTY] = "cstp_empty",
 	[SINK_FULL] = "cstp_sink_full",
 	[CONTROL_OVERFLOW] = "cstp_control_overflow",
+	[EXPANDED] = "cstp_expanded",
+	[BAD_COMPRESSED] = "cstp_bad_compressed",
 	NULL,
 };
 
 static const uint8_t magic[4] = {0x53, 0x54, 0x46, 0x01};
 
-enum state { IN_HEADER, IN_PACKET, IN_CONTROL, SKIPPING };
+enum state { IN_HEADER, IN_PACKET, IN_CONTROL, IN_COMPRESSED, SKIPPING };
 
 struct cstp {
 	struct ve_codec base;
@@ -49,7 +55,9 @@ struct cstp {
 	unsigned int compressed;	/* frames since the last plain packet */
 	uint8_t header[HEADER];
 	uint8_t *packet;		/* the open reservation, IN_PACKET */
-	uint8_t scratch[MAX_PAYLOAD];	/* control payload, or bytes to skip */
+	struct ve_compression *compression;	/* as negotiated; NULL: none */
+	uint8_t scratch[MAX_PAYLOAD];	/* control or compressed payload, or bytes to skip */
+	uint8_t spare[VE_MAX_PACKET];	/* a packet being shrunk, or expanded though the sink is full */
 };
 
 static size_t cstp_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at)
@@ -63,6 +71,7 @@ static size_t cstp_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **
 		*at = c->packet + c->have;
 		return left;
 	case IN_CONTROL:
+	case IN_COMPRESSED:
 		*at = c->scratch + c->have;
 		return left;
 	case SKIPPING:
@@ -104,6 +113,10 @@ static int choose(struct cstp *c, struct ve_sink *sink)
 		c->state = IN_CONTROL;
 		return VE_OK;
 	case COMPRESSED:
+		if (c->compression) {
+			c->state = IN_COMPRESSED;
+			return VE_OK;
+		}
 		skip(c, COMPRESSED_FRAMES);
 		if (++c->compressed >= MAX_COMPRESSED)
 			return ve_codec_broken(&c->base, "cstp compressed frames in a row: got %u, want none, as "
@@ -134,15 +147,38 @@ static int on_header(struct cstp *c, struct ve_sink *sink)
 	return choose(c, sink);
 }
 
-static void on_payload(struct cstp *c, struct ve_sink *sink)
+/* A stream has to be expanded even where there is no room for the packet. */
+static int on_compressed(struct cstp *c, struct ve_sink *sink)
 {
-	if (c->state == IN_PACKET)
-		ve_sink_commit(sink, c->packet, c->length);	/* the sink judges and counts what is no IP packet */
-	else if (c->state == IN_CONTROL &&
-		 ve_queue_push(c->base.controls, c->type, c->scratch, c->length) != VE_OK)
-		c->base.counters[CONTROL_OVERFLOW]++;
+	int stateful = c->compression->method->stateful, n;
+	uint8_t *packet = ve_sink_reserve(sink, VE_MAX_PACKET);
+
+	c->base.counters[SINK_FULL] += !packet;
+	if (!packet && !stateful)
+		return VE_OK;
+	n = ve_compression_expand(c->compression, c->scratch, c->length, packet ? packet : c->spare, VE_MAX_PACKET);
+	c->base.counters[n > 0 ? EXPANDED : BAD_COMPRESSED]++;
+	if (packet && n > 0)
+		ve_sink_commit(sink, packet, (size_t)n);
+	else if (packet)
+		ve_sink_abort(sink, packet);
+	return n < 0 && stateful ? ve_codec_broken(&c->base, "%s", ve_compression_error(c->compression)) : VE_OK;
+}
+
+static int on_payload(struct cstp *c, struct ve_sink *sink)
+{
+	enum state state = c->state;
+
 	c->state = IN_HEADER;
 	c->have = 0;
+	if (state == IN_COMPRESSED)
+		return on_compressed(c, sink);
+	if (state == IN_PACKET)
+		ve_sink_commit(sink, c->packet, c->length);	/* the sink judges and counts what is no IP packet */
+	else if (state == IN_CONTROL &&
+		 ve_queue_push(c->base.controls, c->type, c->scratch, c->length) != VE_OK)
+		c->base.counters[CONTROL_OVERFLOW]++;
+	return VE_OK;
 }
 
 static int cstp_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
@@ -156,9 +192,37 @@ static int cstp_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 		if (on_header(c, sink) != VE_OK)
 			return VE_ERROR;
 	}
-	if (c->have == c->length)
-		on_payload(c, sink);
+	return c->have == c->length ? on_payload(c, sink) : VE_OK;
+}
+
+static int cstp_set(struct ve_codec *codec, const char *option, const uint8_t *value, size_t length)
+{
+	static const char *const methods[] = {"none", "lzs", "oc-lz4", "deflate"};
+	struct cstp *c = (struct cstp *)codec;
+	struct ve_compression *fresh = NULL;
+	size_t i = 0;
+
+	if (strcmp(option, "cstp.compression"))
+		return ve_codec_refuse(codec, "option: got '%.40s', want cstp.compression", option);
+	while (i < 4 && (length != strlen(methods[i]) || memcmp(methods[i], value, length)))
+		i++;
+	if (i == 4)
+		return ve_codec_refuse(codec, "cstp.compression: want lzs, oc-lz4, deflate or none");
+	if (c->state != IN_HEADER)
+		return ve_codec_refuse(codec, "cstp.compression: cannot change within a frame");
+	if (i) {
+		fresh = ve_compression_new(methods[i], codec->error, sizeof(codec->error));
+		if (!fresh)
+			return VE_ERROR;
+	}
+	ve_compression_free(c->compression);
+	c->compression = fresh;
 	return VE_OK;
+}
+
+static void cstp_free(struct ve_codec *codec)
+{
+	ve_compression_free(((struct cstp *)codec)->compression);
 }
 
 static int cstp_header(struct ve_codec *codec, uint32_t kind, size_t length, uint8_t *out)
@@ -174,6 +238,27 @@ static int cstp_header(struct ve_codec *codec, uint32_t kind, size_t length, uin
 	return VE_OK;
 }
 
+static int cstp_shrink(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size)
+{
+	struct cstp *c = (struct cstp *)codec;
+	size_t room = size < HEADER ? 0 : size - HEADER;
+	int n;
+
+	if (!c->compression || length > MAX_SENT)
+		return VE_FULL;
+	if (!c->compression->method->stateful) {
+		if (length < MIN_SHRUNK)
+			return VE_FULL;
+		room = room < length ? room : length;
+	}
+	n = ve_compression_shrink(c->compression, packet, length, c->spare, room < MAX_SENT ? room : MAX_SENT);
+	if (n < 0)
+		return VE_FULL;
+	memcpy(out + HEADER, c->spare, (size_t)n);
+	cstp_header(codec, COMPRESSED, (size_t)n, out);
+	return HEADER + n;
+}
+
 const struct ve_codec_ops ve_cstp = {
 	.framing = "cstp",
 	.size = sizeof(struct cstp),
@@ -183,5 +268,8 @@ const struct ve_codec_ops ve_cstp = {
 	.room = cstp_room,
 	.took = cstp_took,
 	.header = cstp_header,
+	.shrink = cstp_shrink,
+	.set = cstp_set,
+	.free = cstp_free,
 	.packet_kind = DATA,
 };

@@ -6,7 +6,7 @@ Offset, size in bytes (big-endian):
     6  1  type      see Kind
     7  1  reserved  0
     8  n  payload
-Source: AnyConnect notes, section 4.
+Source: AnyConnect notes, sections 4 and 8.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from protocols.base import Control
 from protocols.errors import MalformedFrame
 
 if TYPE_CHECKING:
+    from protocols.framing.compression import Compression
     from transports.sink import PacketSink, Reservation
 
 HEADER = struct.Struct("!4sHBB")
 MAGIC = bytes.fromhex("53544601")
 MAX_PAYLOAD = 16384  # bytes that are taken in
 MAX_SENT = 16384 - HEADER.size  # bytes that fit one TLS record with the header
-MAX_COMPRESSED = 10  # compressed frames without a plain packet between them
+MAX_COMPRESSED = 10  # compressed frames without a plain packet between them, if none was negotiated
+MIN_SHRUNK = 40  # bytes; smaller packets are not worth it, but for a stream
+MAX_PACKET = 16384  # bytes that a compressed packet may become
 MAX_CONTROLS = 64  # control frames that wait for next_control
 MAX_CONTROL_BYTES = 65536  # their payload, and CONTROL_OVERHEAD each
 CONTROL_OVERHEAD = 8
@@ -52,14 +55,18 @@ COUNTERS = (
     "cstp_empty",
     "cstp_sink_full",
     "cstp_control_overflow",
+    "cstp_expanded",
+    "cstp_bad_compressed",
 )
 
 
 class Decoder:
     """Wire bytes in; packets into the sink, control frames out."""
 
-    def __init__(self, sink: PacketSink) -> None:
+    def __init__(self, sink: PacketSink, compression: Compression | None = None) -> None:
+        """compression: as negotiated; the native twin's option is cstp.compression."""
         self._sink = sink
+        self._compression = compression
         self._header = bytearray()
         self._kind = 0
         self._payload = bytearray()
@@ -118,6 +125,8 @@ class Decoder:
             self._counters["cstp_oversize"] += 1
         elif self._kind == Kind.DATA:
             self._on_data(length)
+        elif self._kind == Kind.COMPRESSED and self._compression:
+            self._kept = True
         elif self._kind == Kind.COMPRESSED:
             self._on_compressed()
         elif self._kind in CONTROLS:
@@ -136,7 +145,7 @@ class Decoder:
             self._counters["cstp_sink_full"] += 1
 
     def _on_compressed(self) -> None:
-        """Nothing is negotiated yet that could undo it.  Control frames between do not excuse it."""
+        """Nothing was negotiated that could undo it.  Control frames between do not excuse it."""
         self._counters["cstp_compressed"] += 1
         self._compressed += 1
         if self._compressed >= MAX_COMPRESSED:
@@ -158,8 +167,30 @@ class Decoder:
             self._packet.data[:] = self._payload
             self._packet.commit(len(self._payload))  # the sink judges what is no IP packet
             self._packet = None
+        elif self._kept and self._kind == Kind.COMPRESSED and self._compression:
+            self._expand(self._compression)
         elif self._kept:
             self._queue(Control(self._kind, bytes(self._payload)))
+
+    def _expand(self, compression: Compression) -> None:
+        """A stream has to be expanded even where there is no room for the packet."""
+        room = self._sink.reserve(MAX_PACKET)
+        self._counters["cstp_sink_full"] += room is None
+        if room is None and not compression.stateful:
+            return
+        packet = b""
+        try:
+            packet = compression.expand(bytes(self._payload), MAX_PACKET)
+        except MalformedFrame as exc:
+            self._error = exc if compression.stateful else None
+        self._counters["cstp_expanded" if packet else "cstp_bad_compressed"] += 1
+        if room is None:
+            return
+        if packet:
+            room.data[: len(packet)] = packet
+            room.commit(len(packet))
+        else:
+            room.abort()
 
     def _queue(self, control: Control) -> None:
         size = CONTROL_OVERHEAD + len(control.payload)
@@ -173,8 +204,16 @@ class Decoder:
 class Encoder:
     """Packets and control frames to wire bytes; each must then leave as one TLS record."""
 
+    def __init__(self, compression: Compression | None = None) -> None:
+        """compression: as negotiated, another object than the decoder's."""
+        self._compression = compression
+
     def encode(self, packet: bytes) -> bytes:
-        """Raises ValueError: larger than MAX_SENT."""
+        """Compressed where it pays.  Raises ValueError: larger than MAX_SENT."""
+        if self._compression and len(packet) <= MAX_SENT:
+            packed = self._shrink(self._compression, packet)
+            if packed is not None:
+                return self.encode_control(Kind.COMPRESSED, packed)
         return self.encode_control(Kind.DATA, packet)
 
     def encode_control(self, kind: int, payload: bytes = b"") -> bytes:
@@ -182,3 +221,9 @@ class Encoder:
         if len(payload) > MAX_SENT or not 0 <= kind <= 255:
             raise ValueError(f"cstp frame of kind {kind}, {len(payload)} bytes: want <= {MAX_SENT}")
         return HEADER.pack(MAGIC, len(payload), kind, 0) + payload
+
+    @staticmethod
+    def _shrink(compression: Compression, packet: bytes) -> bytes | None:
+        if compression.stateful:
+            return compression.shrink(packet, MAX_SENT)
+        return compression.shrink(packet, len(packet)) if len(packet) >= MIN_SHRUNK else None

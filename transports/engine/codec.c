@@ -169,7 +169,10 @@ int ve_codec_encode_control(struct ve_codec *codec, uint32_t kind, const uint8_t
 
 int ve_codec_encode(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size)
 {
-	return ve_codec_encode_control(codec, codec->ops->packet_kind, packet, length, out, size);
+	int n = codec->ops->shrink ? codec->ops->shrink(codec, packet, length, out, size) : VE_FULL;
+
+	return n != VE_FULL ? n
+			    : ve_codec_encode_control(codec, codec->ops->packet_kind, packet, length, out, size);
 }
 
 size_t ve_codec_headroom(const struct ve_codec *codec)

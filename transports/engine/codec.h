@@ -46,6 +46,9 @@ struct ve_codec_ops {
 	 * out does not overlap payload.  Bytes written, VE_FULL or VE_ERROR. */
 	int (*encode)(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length, uint8_t *out,
 		      size_t size);
+	/* Framings that can compress: the whole frame for a packet, or VE_FULL: it does not pay, frame it as ever.
+	 * packet may lie where it would go uncompressed. */
+	int (*shrink)(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size);
 	/* Framings that come into step again where a read of the link ends: such an end. */
 	void (*read_end)(struct ve_codec *codec);
 	/* Framings that must not end anywhere: the stream ended.  VE_OK, or VE_ERROR through ve_codec_broken. */

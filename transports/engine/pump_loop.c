@@ -218,7 +218,7 @@ static void push_packets(struct ve_pump *p)
 			return;
 		if (length == 0)
 			continue;
-		framed = ve_codec_encode(p->codec, packet, (size_t)length, packet - head, head + (size_t)length);
+		framed = ve_codec_encode(p->codec, packet, (size_t)length, packet - head, VE_TLS_RECORD);
 		if (framed <= 0) {
 			p->stats.dropped_tx_not_ip++;
 			continue;
