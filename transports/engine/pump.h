@@ -61,6 +61,7 @@ struct ve_pump {
 	size_t pending_packet;			/* bytes of the packet in it */
 	struct ve_control control;		/* scratch */
 	uint8_t buffer[VE_HEADROOM + VE_MAX_PACKET];
+	uint8_t frame[VE_TLS_RECORD];		/* of framings that rewrite the whole packet */
 };
 
 void *ve_pump_thread(void *pump);

@@ -143,14 +143,18 @@ static int push(struct ve_pump *p, const uint8_t *frame, size_t length)
 	return rc > 0;
 }
 
+/* Where a packet's frame begins: before the packet where only a header is added. */
+static uint8_t *frame_of(struct ve_pump *p)
+{
+	return p->codec->ops->header ? p->buffer + VE_HEADROOM - ve_codec_headroom(p->codec) : p->frame;
+}
+
 /* The packet that was read from the device but not taken. */
 static int push_pending(struct ve_pump *p)
 {
-	uint8_t *frame = p->buffer + VE_HEADROOM - ve_codec_headroom(p->codec);
-
 	if (!p->pending)
 		return 1;
-	if (!push(p, frame, p->pending))
+	if (!push(p, frame_of(p), p->pending))
 		return 0;
 	p->stats.tx_packets++;
 	p->stats.tx_bytes += p->pending_packet;
@@ -208,7 +212,6 @@ static int read_packet(struct ve_pump *p, size_t mtu)
 static void push_packets(struct ve_pump *p)
 {
 	size_t mtu = atomic_load_explicit(&p->mtu, memory_order_relaxed);
-	size_t head = ve_codec_headroom(p->codec);
 	uint8_t *packet = p->buffer + VE_HEADROOM;
 	int i, length, framed;
 
@@ -218,7 +221,7 @@ static void push_packets(struct ve_pump *p)
 			return;
 		if (length == 0)
 			continue;
-		framed = ve_codec_encode(p->codec, packet, (size_t)length, packet - head, VE_TLS_RECORD);
+		framed = ve_codec_encode(p->codec, packet, (size_t)length, frame_of(p), VE_TLS_RECORD);
 		if (framed <= 0) {
 			p->stats.dropped_tx_not_ip++;
 			continue;
