@@ -13,7 +13,11 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-enum { AES_BLOCK = 16, IV_KEY = 16 };	/* bytes */
+enum {	/* bytes */
+	AES_BLOCK = 16,
+	IV_KEY = 16,
+	SHORT = 256		/* to copy a packet up to this costs less than a second call of libcrypto */
+};
 
 static const struct ve_esp_suite suites[] = {
 	{.code = 2, .name = "AES-128-CBC", .key = 16, .iv = 16, .align = 16},
@@ -217,22 +221,47 @@ static int finish(struct ve_esp_sa *sa, const uint8_t *packet, uint8_t *end)
 	return 1;
 }
 
-int ve_esp_sa_seal(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t *payload, size_t length, uint8_t *out)
+static uint8_t *put_trailer(const struct ve_esp_sa *sa, size_t length, uint8_t next_header, uint8_t *end)
 {
-	uint8_t *at = out + VE_ESP_FIXED + sa->suite->iv, tail[2 * AES_BLOCK];
-	size_t padding = ve_esp_sa_padding(sa, length), whole = length - length % AES_BLOCK, rest = length - whole;
-	uint32_t number = (uint32_t)sa->sequence++;
+	size_t padding = ve_esp_sa_padding(sa, length);
+
+	for (size_t i = 1; i <= padding; i++)
+		*end++ = (uint8_t)i;
+	*end++ = (uint8_t)padding;
+	*end++ = next_header;
+	return end;
+}
+
+/* Payload and trailer to ciphertext; its end, or NULL. */
+static uint8_t *encrypt(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t *payload, size_t length, uint8_t *at)
+{
+	size_t whole = length - length % AES_BLOCK, rest;
+	uint8_t tail[2 * AES_BLOCK];
 	int n;
 
-	memcpy(tail, payload + whole, rest);	/* what shares a block with the padding */
-	for (size_t i = 1; i <= padding; i++)
-		tail[rest++] = (uint8_t)i;
-	tail[rest++] = (uint8_t)padding;
-	tail[rest++] = next_header;
+	if (payload != at && length <= SHORT)
+		payload = memcpy(at, payload, length);
+	if (payload == at) {
+		rest = (size_t)(put_trailer(sa, length, next_header, at + length) - at);
+		return EVP_CipherUpdate(sa->cipher, at, &n, at, (int)rest) ? at + rest : NULL;
+	}
+	memcpy(tail, payload + whole, length - whole);	/* what shares a block with the trailer */
+	rest = (size_t)(put_trailer(sa, length, next_header, tail + length - whole) - tail);
+	return EVP_CipherUpdate(sa->cipher, at, &n, payload, (int)whole) &&
+	       EVP_CipherUpdate(sa->cipher, at + whole, &n, tail, (int)rest) ? at + whole + rest : NULL;
+}
+
+int ve_esp_sa_seal(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t *payload, size_t length, uint8_t *out)
+{
+	uint32_t number = (uint32_t)sa->sequence++;
+	uint8_t *end;
+	int n;
+
 	put32(out, sa->spi);
 	put32(out + 4, number);
-	return begin(sa, out + VE_ESP_FIXED, number) &&
-	       (!sa->suite->aead || EVP_CipherUpdate(sa->cipher, NULL, &n, out, VE_ESP_FIXED)) &&
-	       (!whole || EVP_CipherUpdate(sa->cipher, at, &n, payload, (int)whole)) &&
-	       EVP_CipherUpdate(sa->cipher, at + whole, &n, tail, (int)rest) && finish(sa, out, at + whole + rest);
+	if (!begin(sa, out + VE_ESP_FIXED, number) ||
+	    (sa->suite->aead && !EVP_CipherUpdate(sa->cipher, NULL, &n, out, VE_ESP_FIXED)))
+		return 0;
+	end = encrypt(sa, next_header, payload, length, out + VE_ESP_FIXED + sa->suite->iv);
+	return end && finish(sa, out, end);
 }
