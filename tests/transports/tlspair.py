@@ -60,6 +60,9 @@ class End:
         assert native, text(error)
         self.native: CData = ffi.gc(native, lib.ve_tls_free)
 
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
     def shake(self) -> bool:
         """One step of the handshake; True: done."""
         rc = lib.ve_tls_handshake(self.native)
