@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from mmap import mmap
 
 from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
 from transports.errors import DeviceError, EngineError
@@ -26,7 +27,7 @@ class ReaderStats:
 class RingReader:
     """The consumer of a Send ring.  ring and event as in NativeSink.wintun; neither may go before the reader."""
 
-    def __init__(self, ring: bytearray | memoryview, event: int) -> None:
+    def __init__(self, ring: bytearray | mmap, event: int) -> None:
         error = errbuf()
         self._memory: CData = ffi.from_buffer("uint8_t[]", ring, require_writable=True)
         native = lib.ve_reader_wintun(self._memory, len(self._memory), event, error, ERROR_SIZE)

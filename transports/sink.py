@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from mmap import mmap
 from typing import Protocol
 
 from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
@@ -269,7 +270,7 @@ class NativeSink:
         return cls(lib.ve_sink_tun(fd, mtu, error, ERROR_SIZE), error)
 
     @classmethod
-    def wintun(cls, ring: bytearray | memoryview, event: int, mtu: int) -> NativeSink:
+    def wintun(cls, ring: bytearray | mmap, event: int, mtu: int) -> NativeSink:
         """Decodes into the Receive ring of a Wintun adapter.
 
         ring: capacity + RING_OVERHEAD bytes, writable, registered with the driver (or about to be); event: the one
@@ -280,6 +281,12 @@ class NativeSink:
         sink = cls(lib.ve_sink_wintun(memory, len(memory), event, mtu, error, ERROR_SIZE), error)
         sink._kept = memory
         return sink
+
+    @classmethod
+    def session(cls, calls: CData, mtu: int) -> NativeSink:
+        """Sends through a session of wintun.dll, which must outlive the sink.  calls: struct ve_wintun_calls *."""
+        error = errbuf()
+        return cls(lib.ve_sink_session(calls, mtu, error, ERROR_SIZE), error)
 
     def restart(self) -> None:
         """Of a Wintun ring whose registration has ended: make it ready to be registered again."""

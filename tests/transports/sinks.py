@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from tests.wintun_double import double
 from transports.sink import MemorySink, NativeSink
+from transports.wintun import Adapter, WintunSession
 
 AnySink = MemorySink | NativeSink
 DEADLINE = 5.0  # seconds; far more than a driver's thread needs
@@ -49,17 +51,18 @@ class TunPlace:
 @dataclass(slots=True)
 class WintunPlace:
     sink: AnySink
+    driver: Any = None  # None: the usual double
 
     def arrived(self) -> list[bytes]:
         self.sink.flush()
-        wait_for_driver(self.sink)
-        return double.taken()
+        wait_for_driver(self.sink, self.driver)
+        return double.taken(self.driver)
 
 
-def wait_for_driver(sink: AnySink) -> None:
+def wait_for_driver(sink: AnySink, driver: Any = None) -> None:
     """Until the driver has seen all that was published."""
     end = time.monotonic() + DEADLINE
-    while (seen := double.stats()).indicated < sink.stats().packets:
+    while (seen := double.stats(driver)).indicated < sink.stats().packets:
         assert time.monotonic() < end, f"the driver does not wake up: {seen}"
         if isinstance(sink, NativeSink):
             sink.idle()
@@ -110,4 +113,30 @@ def wintun() -> Iterator[Place]:
         assert (seen.discarded, seen.dead, seen.spoiled) == (0, False, 0)
 
 
-EVERY = {"python": python_memory, "native": native_memory, "tun": tun, "wintun": wintun}
+def session(*, shrinking: bool) -> AbstractContextManager[Place]:
+    """The session of wintun.dll: as it is released, or one that can shrink."""
+
+    @contextmanager
+    def running() -> Iterator[Place]:
+        driver = double.shrinking_lib() if shrinking else double.lib()
+        with Adapter.create(double.wintun_library(shrinking=shrinking), "lab") as adapter:
+            session = WintunSession(adapter, mtu=1400, capacity=0x400000)
+            try:
+                yield WintunPlace(session.sink, driver)
+                seen = double.stats(driver)
+                assert (seen.discarded, seen.dead, seen.spoiled) == (0, False, 0)
+            finally:
+                session.close()
+                double.taken(driver)
+
+    return running()
+
+
+EVERY = {
+    "python": python_memory,
+    "native": native_memory,
+    "tun": tun,
+    "wintun": wintun,
+    "session": partial(session, shrinking=False),
+    "shrinking session": partial(session, shrinking=True),
+}

@@ -30,7 +30,7 @@ class Driver:
 
     def __init__(self, start: int = 0) -> None:
         self.memory = bytearray(SMALL + RING_OVERHEAD)
-        self.event = double.new_event()
+        self.event = double.events().create()
         struct.pack_into("<II", self.memory, 0, start, start)
         self.sink = NativeSink.wintun(self.memory, self.event, 1400)
         self.base = int(ffi.cast("uintptr_t", ffi.from_buffer(self.memory)))
@@ -50,7 +50,7 @@ class Driver:
         return bytes(self.memory[16 + offset : 16 + offset + size])
 
     def close(self) -> None:
-        double.close_event(self.event)
+        double.events().close(self.event)
 
 
 KINDS = ["reserve", "reserve", "reserve", "commit", "commit", "abort", "expand", "flush", "take"]

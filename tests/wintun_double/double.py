@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -20,7 +21,9 @@ from typing import Any
 
 from cffi import FFI
 
+from transports.errors import DeviceError
 from transports.sink import RING_OVERHEAD
+from transports.wintun import AlreadyRegistered, Events, WintunLibrary, error_text
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -58,22 +61,59 @@ def lib() -> Any:
     return ffi.dlopen(str(library()))
 
 
-def new_event() -> int:
-    """As Wintun wants it: auto-reset, not signalled."""
-    if sys.platform == "win32":
-        from transports.windows import create_event
-
-        return create_event()
-    return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+@cache
+def shrinking_lib() -> Any:
+    """A second driver, in a library that has the export of section 8.1."""
+    return ffi.dlopen(str(library(shrinking=True)))
 
 
-def close_event(event: int) -> None:
-    if sys.platform == "win32":
-        from transports.windows import close_handle
+class LinuxEvents:
+    """eventfd descriptors, as the double and the engine take them there."""
 
-        close_handle(event)
-    else:
+    def create(self) -> int:
+        return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def reset(self, event: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(event)
+
+    def close(self, event: int) -> None:
         os.close(event)
+
+
+def events() -> Events:
+    if sys.platform == "win32":
+        from transports.windows import WindowsEvents
+
+        return WindowsEvents()
+    return LinuxEvents()
+
+
+class DoubleRegistration:
+    def close(self) -> None:
+        lib().TwdUnregister()
+
+
+def register(descriptor: bytes) -> DoubleRegistration:
+    """In the place of the driver's control code."""
+    code = lib().TwdRegisterRings(descriptor, len(descriptor))
+    if code == ALREADY_REGISTERED:
+        raise AlreadyRegistered(error_text(code))
+    if code:
+        raise DeviceError(error_text(code))
+    return DoubleRegistration()
+
+
+def wintun_library(*, shrinking: bool = False) -> WintunLibrary:
+    """The double as wintun.dll."""
+    path = library(shrinking=shrinking)
+    if sys.platform == "win32":
+        from transports.windows import load_library
+
+        return load_library(path)
+    own = lib() if not shrinking else shrinking_lib()
+    address = int(ffi.cast("uintptr_t", ffi.addressof(own, "TwdLastError")))
+    return WintunLibrary.load(path, own.TwdLastError, address)
 
 
 @dataclass(slots=True)
@@ -93,7 +133,7 @@ class Ring:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.memory = mmap.mmap(-1, capacity + RING_OVERHEAD)
-        self.event = new_event()
+        self.event = events().create()
 
     def words(self) -> tuple[int, int, int]:
         """Head, Tail, Alertable."""
@@ -128,7 +168,7 @@ class Rings:
         lib().TwdSetSpin(100)
         taken()
         for ring in (self.send, self.receive):
-            close_event(ring.event)
+            events().close(ring.event)
 
     @staticmethod
     def _address(ring: Ring) -> int:
@@ -146,11 +186,12 @@ def rings(capacity: int = 0x400000) -> Iterator[Rings]:
         both.close()
 
 
-def taken() -> list[bytes]:
+def taken(driver: Any = None) -> list[bytes]:
     """What the driver handed to the stack since the last call."""
+    driver = driver or lib()
     out = ffi.new("uint8_t[65536]")
     found = []
-    while (length := lib().TwdTake(out, 65536)) >= 0:
+    while (length := driver.TwdTake(out, 65536)) >= 0:
         found.append(bytes(ffi.buffer(out, length)))
     return found
 
@@ -162,9 +203,9 @@ def inject(*packets: bytes) -> int:
     return rc
 
 
-def stats() -> Stats:
+def stats(driver: Any = None) -> Stats:
     out = ffi.new("struct twd_stats *")
-    lib().TwdGetStats(out)
+    (driver or lib()).TwdGetStats(out)
     return Stats(
         out.indicated, out.discarded, out.sleeps, bool(out.dead), out.dead_reason, bool(out.active), out.spoiled
     )

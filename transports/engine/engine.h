@@ -109,6 +109,18 @@ VE_API struct ve_sink *ve_sink_wintun(uint8_t *ring, size_t size, intptr_t event
  * what was committed and not finished is dropped (refused).  VE_ERROR: no Wintun ring. */
 VE_API int ve_sink_wintun_restart(struct ve_sink *sink);
 
+/* Functions of wintun.dll and the session they work on.  (Their calling convention is the C one on 64-bit systems.) */
+struct ve_wintun_calls {
+	void *session;
+	uint8_t *(*allocate)(void *session, uint32_t length);
+	void (*send)(void *session, const uint8_t *packet);
+	int (*shrink)(void *session, const uint8_t *packet, uint32_t length);	/* NULL: the library has none */
+	uint32_t (*last_error)(void);
+};
+
+/* A sink that sends through a session of the library: by a copy, or in place where it can shrink. */
+VE_API struct ve_sink *ve_sink_session(const struct ve_wintun_calls *calls, size_t mtu, char *err, size_t err_size);
+
 struct ve_reader_stats {
 	uint64_t packets;
 	uint64_t bytes;
