@@ -76,6 +76,7 @@ int ve_codec_broken(struct ve_codec *codec, const char *format, ...) __attribute
 int ve_codec_refuse(struct ve_codec *codec, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 extern const struct ve_codec_ops ve_array;
+extern const struct ve_codec_ops ve_capsule;
 extern const struct ve_codec_ops ve_cstp;
 extern const struct ve_codec_ops ve_esp;
 extern const struct ve_codec_ops ve_gpst;
