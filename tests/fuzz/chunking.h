@@ -84,7 +84,7 @@ static inline struct seen decode_by(struct ve_codec *codec, const uint8_t *data,
 {
 	struct seen seen = {.digest = 0xcbf29ce484222325u};
 	char err[256];
-	struct ve_sink *sink = ve_sink_memory(16, err, sizeof(err));
+	struct ve_sink *sink = ve_sink_memory(64, err, sizeof(err));
 
 	HOLDS(codec && sink);
 	for (size_t at = 0; at < length && seen.rc == VE_OK; at += step)
