@@ -40,8 +40,16 @@ static uint16_t plain_fcs(uint16_t fcs, const uint8_t *data, size_t length)
 	for (; length >= 8; length -= 8, data += 8)
 		fcs = table[7][(data[0] ^ fcs) & 0xff] ^ table[6][data[1] ^ fcs >> 8] ^ table[5][data[2]] ^
 		      table[4][data[3]] ^ table[3][data[4]] ^ table[2][data[5]] ^ table[1][data[6]] ^ table[0][data[7]];
-	for (; length; length--)
-		fcs = (uint16_t)(fcs >> 8 ^ table[0][(fcs ^ *data++) & 0xff]);
+	if (length & 4) {
+		fcs = table[3][(data[0] ^ fcs) & 0xff] ^ table[2][data[1] ^ fcs >> 8] ^ table[1][data[2]] ^ table[0][data[3]];
+		data += 4;
+	}
+	if (length & 2) {
+		fcs = table[1][(data[0] ^ fcs) & 0xff] ^ table[0][data[1] ^ fcs >> 8];
+		data += 2;
+	}
+	if (length & 1)
+		fcs = (uint16_t)(fcs >> 8 ^ table[0][(fcs ^ *data) & 0xff]);
 	return fcs;
 }
 

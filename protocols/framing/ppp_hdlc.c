@@ -127,12 +127,15 @@ static void on_flag(struct hdlc *h, struct ve_sink *sink)
 /* The PPP header byte by byte, as it says itself where it ends. */
 static void in_head(struct hdlc *h, struct ve_sink *sink, struct hdlc_run *run)
 {
-	run->out = h->head + h->head_length;
-	run->room = 1;
-	h->kernel->unescape(run);
-	h->head_length += !run->room;
-	if (run->room)
+	uint8_t byte = *run->in++;
+
+	run->left--;
+	if (byte == HDLC_ESCAPE && !run->escaped) {
+		run->escaped = 1;
 		return;
+	}
+	h->head[h->head_length++] = run->escaped ? byte ^ HDLC_FLIP : byte;
+	run->escaped = 0;
 	h->parsed = ppp_parse(h->head, h->head_length, &h->header);
 	if (h->parsed == VE_EMPTY)
 		return;
