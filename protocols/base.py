@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from transports.dialer import Dialer
+    from transports.framing import Framing
     from transports.http import HttpClient
     from transports.tls import TlsStream
 
@@ -269,12 +270,12 @@ class Tunnel:
     """An open tunnel, before packets flow.
 
     stream: the main link, positioned at the first byte of framing.  unread: framing bytes already read from it.
-    framing: name of the decoder and encoder pair.
+    framing: the name of a decoder and encoder pair, or the pair itself.
     """
 
     stream: TlsStream
     unread: bytes
-    framing: str
+    framing: str | Framing
     config: TunnelConfig
     controller: Controller
 

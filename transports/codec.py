@@ -12,6 +12,13 @@ from transports.sink import NativeSink
 MAX_FRAME = 65536  # bytes; room for the largest encoded frame of any framing
 
 
+def is_native(framing: str) -> bool:
+    """Whether the engine knows a framing of that name."""
+    codec = lib.ve_codec_new(framing.encode(), errbuf(), ERROR_SIZE)
+    lib.ve_codec_free(codec)  # NULL is fine
+    return bool(codec)
+
+
 class CodecError(TransportError):
     """The stream cannot go on; the text names the field, what came, what was wanted, and where."""
 

@@ -15,8 +15,9 @@ from enum import Enum, auto
 
 from protocols.base import Action, Control, Controller, Dismissed, Ended, Reconnect, Rekey, Send, Traffic, Tunnel, Warn
 from protocols.errors import ProtocolError
-from transports.pump import Pump, PumpEvent, PumpEventKind, PumpStats
+from transports.pump import PumpEvent, PumpEventKind, PumpStats
 from transports.tun import Tun
+from vpnclient.pumps import make_pump
 from vpnclient.tasks import to_the_end
 
 GOODBYE_LINGER = 1.0  # seconds to get the last frames out (anyconnect.md Q34 allows 5)
@@ -48,7 +49,7 @@ class Carrier:
     ) -> None:
         self._tunnel = tunnel
         self._controller: Controller = tunnel.controller
-        self._pump = Pump(tun, tunnel.stream, tunnel.framing, mtu=tunnel.config.mtu, first=tunnel.unread)
+        self._pump = make_pump(tun, tunnel.stream, tunnel.framing, mtu=tunnel.config.mtu, first=tunnel.unread)
         self._warn, self._tick = warn, tick
         self._wake = asyncio.Event()
         self._outcome: Outcome | None = None

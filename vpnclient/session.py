@@ -55,6 +55,7 @@ from vpnclient.events import (
 )
 from vpnclient.host import Applied, HostConfig, HostPlan
 from vpnclient.permissions import require_network_admin
+from vpnclient.pumps import slowness
 from vpnclient.settings import DEFAULT_PORT, Settings
 from vpnclient.tasks import to_the_end
 from vpnclient.totals import Totals
@@ -186,6 +187,8 @@ class Session:
         ticket = await self._unless_stopped(self.sign_in())
         self._emit(StateChanged(State.CONNECTING))
         tunnel = await self._unless_stopped(self._open(ticket))
+        if slow := slowness(tunnel.framing):
+            self._note(slow)
         try:
             await self._configure(tunnel)
             await self._keep(ticket, tunnel)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,3 +91,24 @@ def test_the_registry_costs_no_xml_and_no_engine() -> None:
            "print(any(m.startswith(('lxml', 'cffi', 'h11')) for m in sys.modules))"  # fmt: skip
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+# --- framings ----------------------------------------------------------------------------------------------------
+
+LAMP = SimpleNamespace(name="lamp", decoder=None, encoder=None, max_payload=1)
+
+
+def test_framings_of_other_packages() -> None:
+    found = [EntryPoint("lamp", f"{__name__}:LAMP", registry.FRAMINGS)]
+    assert registry.framings(found) == ("lamp",)
+    assert registry.load_framing("lamp", found).name == "lamp"
+    with pytest.raises(BrokenPlugin, match="no framing 'lump'; packages brought: lamp"):
+        registry.load_framing("lump", found)
+    with pytest.raises(BrokenPlugin, match="no framing 'lump'; packages brought: none"):
+        registry.load_framing("lump", [])
+
+
+def test_a_framing_without_its_parts_is_named() -> None:
+    found = [EntryPoint("half", f"{__name__}:Half", registry.FRAMINGS)]
+    with pytest.raises(BrokenPlugin, match="is no framing: it has no decoder, encoder, max_payload"):
+        registry.load_framing("half", found)

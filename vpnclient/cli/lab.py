@@ -11,21 +11,25 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from protocols.base import Secret
 from transports.errors import TransportError
 from transports.identity import Identity, load_identity
 from transports.tls import ServerContext, read_certificates
 from vpnclient.errors import NotPermitted, UsageError
-from vpnclient.lab import certificate
+from vpnclient.lab import certificate, sites
 from vpnclient.lab.anyconnect import AnyConnectSite
 from vpnclient.lab.gateway import Gateway
 from vpnclient.lab.netns import missing_requirements
 from vpnclient.lab.settings import LabSettings
 from vpnclient.lab.store import Store
+
+if TYPE_CHECKING:
+    from typer._click.core import Command, Context  # typer brings click along, under a name of its own
 
 TOKEN_BYTES = 32  # of a cookie; ocserv's size
 MAX_PASSWORD = 1024  # characters of a line on standard input
@@ -33,7 +37,26 @@ MAX_PASSWORD = 1024  # characters of a line on standard input
 app = typer.Typer(
     help="Small gateways on this machine, to try and to test against.", no_args_is_help=True, add_completion=False
 )
-serve = typer.Typer(help="Run a gateway until it is interrupted.", no_args_is_help=True, add_completion=False)
+
+
+class Gateways(TyperGroup):
+    """The gateways built in, and those of other packages; these are imported when they are called."""
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        return [*super().list_commands(ctx), *sites.available()]
+
+    def get_command(self, ctx: Context, cmd_name: str) -> Command | None:
+        built_in = super().get_command(ctx, cmd_name)
+        if built_in is not None or cmd_name not in sites.available():
+            return built_in
+        from vpnclient.cli.lab_plugin import command_for
+
+        return command_for(cmd_name)
+
+
+serve = typer.Typer(
+    help="Run a gateway until it is interrupted.", no_args_is_help=True, add_completion=False, cls=Gateways
+)
 app.add_typer(serve, name="serve")
 
 T = TypeVar("T")
@@ -76,11 +99,11 @@ def serve_anyconnect(
     to standard error.  SIGINT and SIGTERM end it in order; SIGUSR1 ends every session, SIGUSR2 drops every link and
     keeps the cookies.
     """
-    host, port = _host_and_port(listen)
+    host, port = host_and_port(listen)
     settings = LabSettings(
         listen_host=host,
         listen_port=port,
-        users=_users(user or [], password_stdin),
+        users=read_users(user or [], password_stdin),
         groups=tuple(group or ()),
         challenge=Secret(challenge) if challenge else None,
         legacy_only=legacy,
@@ -88,11 +111,11 @@ def serve_anyconnect(
         key=key,
         client_ca=client_ca,
         tls_max=tls_max,
-        network=_one("--network", network, ipaddress.IPv4Network),
-        network6=_one("--network6", network6, ipaddress.IPv6Network) if network6 else None,
-        routes=_all("--route", route, ipaddress.ip_network),
-        no_routes=_all("--no-route", no_route, ipaddress.ip_network),
-        dns=_all("--dns", dns, ipaddress.ip_address),
+        network=parse_one("--network", network, ipaddress.IPv4Network),
+        network6=parse_one("--network6", network6, ipaddress.IPv6Network) if network6 else None,
+        routes=parse_all("--route", route, ipaddress.ip_network),
+        no_routes=parse_all("--no-route", no_route, ipaddress.ip_network),
+        dns=parse_all("--dns", dns, ipaddress.ip_address),
         default_domain=default_domain,
         split_dns=tuple(split_dns or ()),
         mtu=mtu,
@@ -103,7 +126,7 @@ def serve_anyconnect(
         banner=banner,
         session_timeout=session_timeout,
     )
-    _serve(settings)
+    serve_site(settings, AnyConnectSite)
 
 
 @app.command()
@@ -121,7 +144,8 @@ def demo(
         raise typer.Exit(1)
 
 
-def _serve(settings: LabSettings) -> None:
+def serve_site(settings: LabSettings, make_site: sites.MakeSite) -> None:
+    """Until a signal ends it.  Raises UsageError, NotPermitted, BrokenPlugin."""
     problems = settings.problems()
     if problems:
         raise UsageError("; ".join(problems))
@@ -129,18 +153,18 @@ def _serve(settings: LabSettings) -> None:
     if lacks:
         raise NotPermitted("a lab gateway needs " + "; ".join(lacks))
     try:
-        asyncio.run(_run_gateway(settings))
+        asyncio.run(_run_gateway(settings, make_site))
     except TransportError as exc:  # a certificate file that cannot be used
         raise UsageError(str(exc)) from exc
 
 
-async def _run_gateway(settings: LabSettings) -> None:
+async def _run_gateway(settings: LabSettings, make_site: sites.MakeSite) -> None:
     def token() -> str:
         return secrets.token_urlsafe(TOKEN_BYTES)
 
     identity = _identity(settings)
     store = Store(settings.network, settings.network6, life=settings.session_timeout, token=token)
-    site = AnyConnectSite(settings, store, token)
+    site = make_site(settings, store, token)
     tls = ServerContext(identity, client_cas=_client_cas(settings.client_ca), maximum=settings.tls_max)
     gateway = Gateway(settings, site, store, tls, _log)
     await gateway.start()
@@ -174,7 +198,7 @@ def _client_cas(path: Path | None) -> tuple[bytes, ...]:
     return () if path is None else read_certificates(path)
 
 
-def _users(names: list[str], from_stdin: bool) -> dict[str, Secret]:
+def read_users(names: list[str], from_stdin: bool) -> dict[str, Secret]:
     if not names:
         return {}
     if from_stdin:
@@ -188,7 +212,7 @@ def _users(names: list[str], from_stdin: bool) -> dict[str, Secret]:
     return {name: Secret(line) for name, line in zip(names, lines, strict=True)}
 
 
-def _host_and_port(text: str) -> tuple[str, int]:
+def host_and_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     try:
@@ -201,12 +225,12 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return host, number
 
 
-def _one(option: str, text: str, parse: Callable[[str], T]) -> T:
+def parse_one(option: str, text: str, parse: Callable[[str], T]) -> T:
     try:
         return parse(text)
     except ValueError as exc:
         raise UsageError(f"{option}: {exc}") from exc
 
 
-def _all(option: str, texts: list[str] | None, parse: Callable[[str], T]) -> tuple[T, ...]:
-    return tuple(_one(option, text, parse) for text in texts or ())
+def parse_all(option: str, texts: list[str] | None, parse: Callable[[str], T]) -> tuple[T, ...]:
+    return tuple(parse_one(option, text, parse) for text in texts or ())

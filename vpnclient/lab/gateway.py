@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from protocols.errors import ProtocolError
 from transports.errors import DeviceError, TransportError
 from transports.tls import ServerContext, TlsStream
 from transports.tun import Tun
@@ -153,7 +154,7 @@ class Gateway:
             return
         try:
             await self._converse(stream, peer)
-        except (TransportError, LabError) as exc:
+        except (TransportError, ProtocolError, LabError) as exc:
             self._log(f"{peer}: {exc}")
         finally:
             with contextlib.suppress(TransportError):

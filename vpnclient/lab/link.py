@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 from protocols.base import Control, Rekey, Send, Traffic, Warn
 from protocols.errors import ProtocolError
-from transports.pump import Pump, PumpEventKind
+from transports.pump import PumpEventKind
 from transports.tls import TlsStream
 from transports.tun import Tun
 from vpnclient.lab.site import Hangup, OpenTunnel, ServerAction
+from vpnclient.pumps import AnyPump, make_pump
 from vpnclient.tasks import to_the_end
 
 LEAST_WAIT = 0.02  # seconds between two looks at the clock, whatever a controller says
@@ -39,13 +40,13 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[Hangup] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
-        self._pump: Pump | None = None
+        self._pump: AnyPump | None = None
         self.closed = asyncio.Event()
 
     async def run(self, first: bytes) -> Hangup:
         """Move packets until the end; `first`: framing that came with the request.  The stream stays open."""
         try:
-            pump = Pump(self._tun, self._stream, self._opened.framing, mtu=self._opened.mtu, first=first)
+            pump = make_pump(self._tun, self._stream, self._opened.framing, mtu=self._opened.mtu, first=first)
             self._stream.detach()
             self._pump = pump
             return await self._carry(pump)
@@ -53,7 +54,7 @@ class Link:
             self._pump = None
             self.closed.set()
 
-    async def _carry(self, pump: Pump) -> Hangup:
+    async def _carry(self, pump: AnyPump) -> Hangup:
         try:
             pump.start()
             self._loop.add_reader(pump.fileno(), self._on_ready)

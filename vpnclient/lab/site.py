@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.base import Control, Rekey, Send, Traffic, Warn
+from transports.framing import Framing
 from vpnclient.lab.store import LabSession
 
 Headers = tuple[tuple[str, str], ...]
@@ -80,7 +81,7 @@ class OpenTunnel:
     session: LabSession
     reason: str
     headers: Headers
-    framing: str
+    framing: str | Framing
     mtu: int
     controller: ServerController
 

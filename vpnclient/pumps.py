@@ -1,0 +1,39 @@
+"""Which pump carries a link: the engine's where the engine knows the framing, Python's otherwise."""
+
+from __future__ import annotations
+
+from protocols import registry
+from protocols.errors import BrokenPlugin, MalformedFrame
+from transports.codec import is_native
+from transports.errors import TransportError
+from transports.framing import Framing
+from transports.pump import Device, Pump
+from transports.pump_python import PythonPump
+from transports.tls import TlsStream
+
+AnyPump = Pump | PythonPump
+
+
+def make_pump(device: Device, stream: TlsStream, framing: str | Framing, *, mtu: int, first: bytes = b"") -> AnyPump:
+    """mtu: bytes.  first: framing that was read already.  Raises EngineError, BrokenPlugin."""
+    if isinstance(framing, str):
+        if is_native(framing):
+            return Pump(device, stream, framing, mtu=mtu, first=first)
+        framing = registry.load_framing(framing)
+    try:
+        return PythonPump(device, stream, framing, mtu=mtu, first=first, malformed=MalformedFrame)
+    except TransportError:
+        raise
+    except Exception as exc:  # of the framing's own code
+        raise BrokenPlugin(f"framing {framing.name!r} cannot be used: {type(exc).__name__}: {exc}") from exc
+
+
+def slowness(framing: str | Framing) -> str:
+    """What a user should know about the pump of a framing; empty: nothing."""
+    if isinstance(framing, str):
+        if is_native(framing):
+            return ""
+        name = framing
+    else:
+        name = framing.name
+    return f"the framing {name} exists in Python only: packets take the slow way"
