@@ -18,11 +18,15 @@
  */
 #define BIT(i, b, value) ((i) >> (b) & 1 ? (value) : 0)
 #define ENTRY(i, a, b, c, d, e, f, g, h) \
-	(BIT(i, 0, a) ^ BIT(i, 1, b) ^ BIT(i, 2, c) ^ BIT(i, 3, d) ^ BIT(i, 4, e) ^ BIT(i, 5, f) ^ BIT(i, 6, g) ^ BIT(i, 7, h))
-#define ROW4(i, ...) ENTRY(i, __VA_ARGS__), ENTRY(i + 1, __VA_ARGS__), ENTRY(i + 2, __VA_ARGS__), ENTRY(i + 3, __VA_ARGS__)
-#define ROW16(i, ...) ROW4(i, __VA_ARGS__), ROW4(i + 4, __VA_ARGS__), ROW4(i + 8, __VA_ARGS__), ROW4(i + 12, __VA_ARGS__)
-#define ROW64(i, ...) ROW16(i, __VA_ARGS__), ROW16(i + 16, __VA_ARGS__), ROW16(i + 32, __VA_ARGS__), ROW16(i + 48, __VA_ARGS__)
-#define TABLE(...) {ROW64(0, __VA_ARGS__), ROW64(64, __VA_ARGS__), ROW64(128, __VA_ARGS__), ROW64(192, __VA_ARGS__)}
+	(BIT(i, 0, a) ^ BIT(i, 1, b) ^ BIT(i, 2, c) ^ BIT(i, 3, d) ^ \
+	 BIT(i, 4, e) ^ BIT(i, 5, f) ^ BIT(i, 6, g) ^ BIT(i, 7, h))
+#define TWO(i, ...) ENTRY(i, __VA_ARGS__), ENTRY(i + 1, __VA_ARGS__)
+#define EIGHT(i, ...) TWO(i, __VA_ARGS__), TWO(i + 2, __VA_ARGS__), TWO(i + 4, __VA_ARGS__), TWO(i + 6, __VA_ARGS__)
+#define MANY(i, ...) \
+	EIGHT(i, __VA_ARGS__), EIGHT(i + 8, __VA_ARGS__), EIGHT(i + 16, __VA_ARGS__), EIGHT(i + 24, __VA_ARGS__)
+#define HALF(i, ...) \
+	MANY(i, __VA_ARGS__), MANY(i + 32, __VA_ARGS__), MANY(i + 64, __VA_ARGS__), MANY(i + 96, __VA_ARGS__)
+#define TABLE(...) {HALF(0, __VA_ARGS__), HALF(128, __VA_ARGS__)}
 
 static const uint16_t table[8][256] = {
 	TABLE(0x1189, 0x2312, 0x4624, 0x8c48, 0x1081, 0x2102, 0x4204, 0x8408),
@@ -38,10 +42,12 @@ static const uint16_t table[8][256] = {
 static uint16_t plain_fcs(uint16_t fcs, const uint8_t *data, size_t length)
 {
 	for (; length >= 8; length -= 8, data += 8)
-		fcs = table[7][(data[0] ^ fcs) & 0xff] ^ table[6][data[1] ^ fcs >> 8] ^ table[5][data[2]] ^
-		      table[4][data[3]] ^ table[3][data[4]] ^ table[2][data[5]] ^ table[1][data[6]] ^ table[0][data[7]];
+		fcs = table[7][(data[0] ^ fcs) & 0xff] ^ table[6][data[1] ^ fcs >> 8] ^
+		      table[5][data[2]] ^ table[4][data[3]] ^ table[3][data[4]] ^ table[2][data[5]] ^
+		      table[1][data[6]] ^ table[0][data[7]];
 	if (length & 4) {
-		fcs = table[3][(data[0] ^ fcs) & 0xff] ^ table[2][data[1] ^ fcs >> 8] ^ table[1][data[2]] ^ table[0][data[3]];
+		fcs = table[3][(data[0] ^ fcs) & 0xff] ^ table[2][data[1] ^ fcs >> 8] ^
+		      table[1][data[2]] ^ table[0][data[3]];
 		data += 4;
 	}
 	if (length & 2) {

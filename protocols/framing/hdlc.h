@@ -16,7 +16,8 @@ enum {
 	HDLC_FCS_START = 0xffff,
 	HDLC_FCS_GOOD = 0xf0b8,		/* the register after a frame and its FCS */
 	HDLC_FCS = 2,			/* bytes */
-	HDLC_SLACK = 16			/* bytes that a kernel may read beyond its input, and write beyond what it escapes */
+	HDLC_SLACK = 16			/* bytes that a kernel may read beyond its input, and write beyond what it
+					 * escapes */
 };
 
 #define HDLC_ACCM_ALL 0xffffffffu	/* every control character is escaped */
@@ -32,7 +33,7 @@ struct hdlc_run {
 struct hdlc_kernel {
 	const char *name;
 	uint16_t (*fcs)(uint16_t fcs, const uint8_t *data, size_t length);
-	/* Moves the run on to a flag (which stays), the end of the input, or a full output before a byte that needs room. */
+	/* Moves the run on to a flag (which stays), the end of the input, or a byte that finds no room. */
 	void (*unescape)(struct hdlc_run *run);
 	/* Bytes written; out has room for 2 * length + HDLC_SLACK and does not overlap. */
 	size_t (*escape)(uint32_t accm, const uint8_t *in, size_t length, uint8_t *out);

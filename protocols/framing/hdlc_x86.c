@@ -93,7 +93,8 @@ KERNEL static void close_up(__m128i bytes, unsigned int gone, uint8_t *out)
 	size_t first = 8 - (size_t)__builtin_popcount(low);
 
 	store_half(out, _mm_shuffle_epi8(bytes, _mm_cvtsi64_si128((long long)closed_up(low))));
-	store_half(out + first, _mm_shuffle_epi8(_mm_srli_si128(bytes, 8), _mm_cvtsi64_si128((long long)closed_up(high))));
+	bytes = _mm_srli_si128(bytes, 8);
+	store_half(out + first, _mm_shuffle_epi8(bytes, _mm_cvtsi64_si128((long long)closed_up(high))));
 }
 
 KERNEL static unsigned int places(__m128i bytes, uint8_t value)

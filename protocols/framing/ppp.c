@@ -120,7 +120,8 @@ int ppp_no_option(struct ppp *ppp, const char *option)
 	return ve_codec_refuse(&ppp->base, "framing %s has no option '%s'", ppp->base.ops->framing, option);
 }
 
-int ppp_set_byte(struct ppp *ppp, const char *option, const uint8_t *value, size_t length, unsigned int max, uint8_t *out)
+int ppp_set_byte(struct ppp *ppp, const char *option, const uint8_t *value, size_t length, unsigned int max,
+		 uint8_t *out)
 {
 	if (length != 1)
 		return ve_codec_refuse(&ppp->base, "%s length: got %zu, want 1 (byte 0)", option, length);

@@ -55,7 +55,8 @@ void ppp_build(const struct ppp *ppp, uint32_t protocol, uint8_t *out);
 
 /* The options of every carrier.  VE_EMPTY: none of them. */
 int ppp_set(struct ppp *ppp, const char *option, const uint8_t *value, size_t length);
-int ppp_set_byte(struct ppp *ppp, const char *option, const uint8_t *value, size_t length, unsigned int max, uint8_t *out);
+int ppp_set_byte(struct ppp *ppp, const char *option, const uint8_t *value, size_t length, unsigned int max,
+		 uint8_t *out);
 int ppp_no_option(struct ppp *ppp, const char *option);
 
 #endif

@@ -60,8 +60,8 @@ static int lost(struct prefixed *c)
 	if (!c->ppp.bare)
 		return ve_codec_broken(&c->ppp.base, "ppp f5 prefix: got '%02x%02x%02x%02x', want f500 and a length "
 				       "(byte 0)", p[0], p[1], p[2], p[3]);
-	return ve_codec_broken(&c->ppp.base, "ppp fortinet prefix: got '%02x%02x%02x%02x%02x%02x', want length + 6, 5050 "
-			       "and a length (byte 0)", p[0], p[1], p[2], p[3], p[4], p[5]);
+	return ve_codec_broken(&c->ppp.base, "ppp fortinet prefix: got '%02x%02x%02x%02x%02x%02x', want length + 6, "
+			       "5050 and a length (byte 0)", p[0], p[1], p[2], p[3], p[4], p[5]);
 }
 
 /* ---- streams ---------------------------------------------------------------------------------------------------- */

@@ -49,8 +49,8 @@ static size_t stuff(uint32_t accm, const uint8_t *in, size_t length, uint8_t *ou
 }
 
 /* Un-stuffed in pieces into a buffer of just the size, or where it lies. */
-static void unstuff(const struct hdlc_kernel *kernel, const uint8_t *wire, size_t size, const uint8_t *packet, size_t length,
-		    int in_place)
+static void unstuff(const struct hdlc_kernel *kernel, const uint8_t *wire, size_t size, const uint8_t *packet,
+		    size_t length, int in_place)
 {
 	uint8_t *buffer = malloc(size + 1 + HDLC_SLACK), *exact = malloc(length ? length : 1);
 	struct hdlc_run run = {.in = buffer, .out = in_place ? buffer : exact, .room = length};
@@ -180,8 +180,11 @@ static void with_wrong_bytes(const struct stream *s)
 
 	for (int i = 0; i < 300; i++) {
 		bad = *s;
-		for (int flips = 0; flips < 3; flips++)
-			bad.bytes[noise() % (i % 2 ? bad.length : 200)] = (uint8_t)(i % 3 ? noise() : 0x7c + noise() % 4);
+		for (int flips = 0; flips < 3; flips++) {
+			uint8_t byte = (uint8_t)(i % 3 ? noise() : 0x7c + noise() % 4);
+
+			bad.bytes[noise() % (i % 2 ? bad.length : 200)] = byte;
+		}
 		bad.length -= noise() % 100;
 		struct seen whole = decoded(&bad, bad.length, 0), cut = decoded(&bad, 1 + noise() % 300, hdlc);
 
@@ -197,7 +200,8 @@ static const char *const vectors[3][8] = {
 		"f500002a" "ff030021450000257d7e00004001e7410a0b01020a0b01010800e9ce001100137e7d11135e5d001f20" "00",
 	},
 	{
-		"7eff7d23c0217d217d217d207d387d217d247d25787d227d267d207d207d207d207d257d267d312233447d277d227d287d2288b07e",
+		"7eff7d23c0217d217d217d207d387d217d247d25787d227d267d207d207d207d20"
+		"7d257d267d312233447d277d227d287d2288b07e",
 		"7e21450000257d5d7d5e00004001e7410a0b01020a0b01010800e9ce001100137d5e7d5d11135e5d001f207b687e",
 		"7e7e7e", "7e21457d7e", "7e214500007e", "7e21457e", "21451e207d5e7d5e7e",
 		"ff030021450000257d5d7d5e00004001e7410a0b01020a0b01010800e9ce001100137d5e7d5d11135e5d001f2004447e",
