@@ -134,6 +134,7 @@ def _run(settings: Settings, user: TerminalUser | ScriptedUser, view: View, prin
     from vpnclient.session import Session
 
     lib.ve_forbid_core_dumps()  # from here on memory holds passwords, keys and cookies
+
     def session(settings: Settings) -> Session:
         return Session(settings, user, view, judge=user.judge, ask_passphrase=user.ask_passphrase)
 
