@@ -1,0 +1,7 @@
+/* fuzz_capsule.c: libFuzzer target; the invariant is in chunking.h, the seeds are vectors of the notes. */
+#include "chunking.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+	return fuzz_stream("capsule", data, length);
+}
