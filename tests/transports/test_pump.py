@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import pytest
 
 from protocols.errors import MalformedFrame
-from protocols.framing import oncp
+from protocols.framing import array, capsule, oncp
 from protocols.framing.cstp import MAX_SENT, Decoder, Encoder, Kind
 from tests.transports.namespace import in_own_namespace, ip
 from tests.transports.packets import ipv4, ipv6
@@ -77,6 +77,8 @@ class MakePump(Protocol):
 
 
 FRAMINGS = {
+    "array": Framing("array", array.Decoder, array.Encoder, array.MAX_SENT),
+    "capsule": Framing("capsule", capsule.Decoder, capsule.Encoder, capsule.MAX_SENT),
     "cstp": Framing("cstp", Decoder, Encoder, MAX_SENT),
     "oncp": Framing("oncp", oncp.Decoder, oncp.Encoder, oncp.MAX_SENT),
 }
@@ -167,6 +169,26 @@ def test_what_the_framing_does_not_carry_is_dropped_and_counted(bench: Benches) 
         assert b.pump.stats().dropped_tx_not_ip == 1
         b.peer.write(b"\0\0\x08")
         assert b.controls() == [(oncp.Kind.TERMINATED, b"\x08")]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_framing_without_borders_is_in_step_again_with_the_next_record(bench: Benches, version: int) -> None:
+    with bench(version, framing="array") as b:
+        b.peer.write(ipv4(100) + b"\0" * 20)  # read in pieces: the garbage is the last of them
+        b.peer.write(ipv4(200) + ipv6(300))
+        assert [b.packet() for _ in range(3)] == [ipv4(100), ipv4(200), ipv6(300)]
+        b.until(lambda: b.pump.counters()["array_desync"] == 1)
+        b.kernel.send(ipv4(400))
+        assert b.peer.read() == ipv4(400)
+
+
+def test_a_framing_that_rewrites_the_packet(bench: Benches) -> None:
+    with bench(framing="capsule") as b:
+        for packet in (ipv4(40), ipv6(1300)):
+            b.kernel.send(packet)
+            assert b.peer.read() == capsule.Encoder().encode(packet)
+            b.peer.write(capsule.Encoder().encode(packet))
+            assert b.packet() == packet
 
 
 def test_framing_that_came_with_the_answer_goes_first(bench: Benches) -> None:
