@@ -1,7 +1,8 @@
 # One place for people and CI.  `make demo` and `make test` do all the set-up on a fresh Debian machine.
 #
 #   make demo       two network namespaces, a gateway, a client, traffic: see it work (needs root)
-#   make test       every test, those against real peers included (needs root)
+#   make test       every test, those against real peers and those under Wine included (needs root)
+#   make test-windows   the Windows path alone: MinGW, Wine, CPython for Windows
 #   make check      ruff, mypy --strict, the direction of imports
 #   make fuzz       every decoder under libFuzzer, FUZZ_SECONDS each (default 60)
 #   make bench      the client beside openconnect against the same gateway (needs root)
@@ -15,10 +16,11 @@ BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc pkg-config libssl-dev zlib1g-dev liblz4-dev python3-venv
 FUZZ_PACKAGES := clang libclang-rt-14-dev
 PEER_PACKAGES := ocserv openconnect vpnc-scripts gnutls-bin openssl iproute2 iputils-ping iperf3 nftables procps
+WINDOWS_PACKAGES := wine wine64 mingw-w64 libssl-dev
 ENGINE := transports/engine/libvpnengine.so
 ENGINE_SOURCES := meson.build scripts/build_engine.py $(wildcard transports/engine/*.[ch] protocols/framing/*.[ch])
 
-.PHONY: help demo test unit system check format fuzz bench engine install packages clean
+.PHONY: help demo test test-windows unit system check format fuzz bench engine install packages clean
 .DELETE_ON_ERROR:
 
 help:
@@ -44,8 +46,12 @@ engine: $(ENGINE)
 demo: packages $(ENGINE)
 	$(BIN)/vpnclient lab demo
 
-test: packages $(ENGINE)
+test: packages $(ENGINE) test-windows
 	$(BIN)/python -m pytest
+
+test-windows: $(VENV)/.ready $(ENGINE)
+	@sh scripts/packages.sh $(WINDOWS_PACKAGES)
+	$(BIN)/python scripts/test_windows.py
 
 unit: $(ENGINE)
 	$(BIN)/python -m pytest -m "not system"

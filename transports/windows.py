@@ -41,6 +41,7 @@ ffi = FFI()
 ffi.cdef("""
 typedef struct { uint32_t size; uint8_t class_guid[16]; uint32_t instance; uintptr_t reserved; } device_info;
 void *CreateEventW(void *security, int manual, int initial, const wchar_t *name);
+int SetEvent(void *event);
 int ResetEvent(void *event);
 int CloseHandle(void *handle);
 void *CreateFileW(const wchar_t *path, uint32_t access, uint32_t share, void *security, uint32_t how, uint32_t flags,

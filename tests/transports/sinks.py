@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -140,3 +141,5 @@ EVERY = {
     "session": partial(session, shrinking=False),
     "shrinking session": partial(session, shrinking=True),
 }
+if sys.platform == "win32":
+    del EVERY["tun"]

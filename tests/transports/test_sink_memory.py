@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.transports.packets import ipv4, ipv6
 from transports.errors import EngineError
-from transports.sink import MemoryReservation, MemorySink, NativeReservation, NativeSink, ip_length
+from transports.sink import RING_OVERHEAD, MemoryReservation, MemorySink, NativeReservation, NativeSink, ip_length
 
 AnySink = MemorySink | NativeSink
 both = pytest.mark.parametrize("make", [MemorySink, NativeSink.memory], ids=["python", "native"])
@@ -24,7 +24,7 @@ def test_a_full_sink_drops_and_counts(make: type[MemorySink]) -> None:
 
 def test_only_a_memory_sink_keeps_packets() -> None:
     with pytest.raises(EngineError, match="only a memory sink"):
-        NativeSink.tun(0, 1400).take()
+        NativeSink.wintun(bytearray(0x20000 + RING_OVERHEAD), 7, 1400).take()
     with pytest.raises(EngineError, match=r"got 0 slots, want 1\.\.65536"):
         NativeSink.memory(0)
 

@@ -31,13 +31,13 @@ SOURCES = ("twd.c", "dll.c")
 STALE_ALERTABLE, ZERO_PACKET, HEAD_BACK, CORRUPT_SIZE, SLOW_UNREGISTER, LOST_EOF = 1, 2, 4, 8, 16, 32
 ALREADY_REGISTERED, BAD_PARAMETER, BAD_HANDLE = 1247, 87, 6
 HOLD_NONE, HOLD_UNTIL_TOLD, HOLD_A_WHILE, HOLD_SEVEN = range(4)
-PATH_VARIABLE = "VPNCLIENT_WINTUN_DOUBLE"  # a library that was built elsewhere: the wintun.dll of the tests on Windows
+FOLDER_VARIABLE = "VPNCLIENT_WINTUN_DOUBLE"  # where wintun.dll was built for the tests on Windows
 
 
 def library(*, shrinking: bool = False) -> Path:
     """Build the shared library, if its sources are newer."""
-    if os.environ.get(PATH_VARIABLE):
-        return Path(os.environ[PATH_VARIABLE])
+    if sys.platform == "win32":
+        return Path(os.environ[FOLDER_VARIABLE]) / ("wintun-shrink.dll" if shrinking else "wintun.dll")
     target = ROOT / "build" / "wintun_double" / ("libtwd-shrink.so" if shrinking else "libtwd.so")
     newest = max(path.stat().st_mtime for path in HERE.glob("*.[ch]"))
     if target.exists() and target.stat().st_mtime >= newest:

@@ -1,4 +1,4 @@
-"""Loads the native engine (libvpnengine.so, beside this file) and checks that it fits this program.
+"""Loads the native engine (libvpnengine.so or vpnengine.dll, beside this file) and checks that it fits this program.
 
 `ffi` and `lib` are cffi's, from declarations generated out of engine.h; nothing else in Python is untyped.
 Raises EngineError on import when the library is missing or was built from other sources.
@@ -6,13 +6,14 @@ Raises EngineError on import when the library is missing or was built from other
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from transports.errors import EngineError
 
-LIBRARY = Path(__file__).with_name("libvpnengine.so")
+LIBRARY = Path(__file__).with_name("vpnengine.dll" if sys.platform == "win32" else "libvpnengine.so")
 FIX = "build it with `make engine`"
 ERROR_SIZE = 512  # bytes; longer texts are cut
 

@@ -1,0 +1,63 @@
+"""Every native decoder into every native sink: what was framed arrives at the device, placed as the sink promises.
+
+On Windows this is the way of a packet from a record to the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from protocols.framing.esp_sa import Cipher, Mac
+from tests.protocols.framing.esp_twins import option
+from tests.transports.packets import ipv4, ipv6
+from tests.transports.sinks import EVERY, Place
+from transports.codec import NativeCodec
+from transports.sink import NativeSink
+
+STREAMS = ["array", "capsule", "cstp", "gpst", "ift", "oncp", "ppp-f5", "ppp-f5-hdlc", "ppp-fortinet"]
+IPV4_ONLY = ("oncp",)  # its gateways know no other
+PACKETS = [ipv4(20 + 7 * i, mark=i) for i in range(190)]
+CHUNKS = (1, 7, 1000, 65536)  # bytes; another chunking each time
+
+
+@pytest.fixture(params=[name for name in EVERY if name != "python"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    with EVERY[request.param]() as place:
+        yield place
+
+
+@pytest.mark.parametrize("framing", STREAMS)
+def test_a_stream_is_decoded_into_the_device(place: Place, framing: str) -> None:
+    assert isinstance(place.sink, NativeSink)
+    encoder, decoder = NativeCodec(framing), NativeCodec(framing)
+    if framing.startswith("ppp-"):
+        for codec in (encoder, decoder):
+            codec.set("ppp.data", b"\3")  # both versions were negotiated
+    packets = PACKETS if framing in IPV4_ONLY else [*PACKETS, ipv6(), ipv6(1280)]
+    arrived: list[bytes] = []
+    for i in range(0, len(packets), 20):
+        stream = b"".join(map(encoder.encode, packets[i : i + 20]))
+        chunk = CHUNKS[i // 20 % len(CHUNKS)]
+        for at in range(0, len(stream), chunk):
+            decoder.feed(stream[at : at + chunk], place.sink)
+        arrived += place.arrived()
+    assert arrived == packets
+    stats = place.sink.stats()
+    assert (stats.in_place + stats.copied, stats.moved, stats.packets) == (len(packets), 0, len(packets))
+
+
+def test_datagrams_are_decrypted_into_the_device(place: Place) -> None:
+    assert isinstance(place.sink, NativeSink)
+    for cipher, mac in ((Cipher.AES_128_CBC, Mac.SHA1_96), (Cipher.AES_256_GCM, Mac.NONE)):
+        codec = NativeCodec("esp")
+        keys = option(cipher, mac)
+        codec.set("esp.out", keys)
+        codec.set("esp.in", keys)
+        for i in range(0, len(PACKETS), 20):
+            for packet in PACKETS[i : i + 20]:
+                codec.feed_datagram(codec.encode(packet), place.sink)
+            assert place.arrived() == PACKETS[i : i + 20]
+    stats = place.sink.stats()
+    assert (stats.in_place, stats.copied, stats.moved) == (2 * len(PACKETS), 0, 0)
