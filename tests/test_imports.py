@@ -65,6 +65,18 @@ def test_framings_and_controllers_are_sans_io(place: str) -> None:
     assert not [f"{file} imports {name}" for file in files for name in imports(file) if name.startswith("asyncio")]
 
 
+def test_a_plugin_needs_nothing_but_the_api() -> None:
+    files = sources("examples/lantern")
+    assert files
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files
+        for name in imports(path)
+        if name.split(".")[0] in FLOORS and name != "vpnclient.api"
+    ]
+    assert not wrong
+
+
 def test_nothing_names_a_path_of_a_machine() -> None:
     text_files = [
         path

@@ -1,7 +1,12 @@
 """What a plug-in may import; everything else may change without notice.
 
-A protocol of another package is a class with the methods of VpnProtocol, named by an entry point in the group
-`vpnclient.protocols`.  It raises the errors below, and its texts never hold a cookie, key or password.
+A package brings, each named by an entry point:
+
+    vpnclient.protocols   name -> a class with the methods of VpnProtocol
+    vpnclient.framings    name -> a Framing, if a Tunnel names it instead of carrying it
+    vpnclient.lab         name -> a class that makes a Site, for `vpnclient lab serve NAME`
+
+It raises the errors below, and its texts never hold a cookie, key or password.  docs/writing-a-plugin.md tells how.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from protocols.base import (
     Choice,
     Control,
     Controller,
+    Dismissed,
     Ended,
     Field,
     Form,
@@ -40,6 +46,7 @@ from protocols.errors import (
     InputRequired,
     MalformedAnswer,
     MalformedFrame,
+    NotSupported,
     ProtocolError,
     SignInCancelled,
     SignInFailed,
@@ -55,11 +62,18 @@ from transports.errors import (
     TransportError,
     Unreachable,
 )
+from transports.framing import FEED_SIZE, MAX_FRAME, Decoder, Encoder, Framing
 from transports.http import HttpClient, Response, open_stream
+from transports.sink import MemorySink, PacketSink, Reservation
 from transports.tls import TlsInfo, TlsStream
 from vpnclient.events import Event, Listener
+from vpnclient.lab.settings import LabSettings
+from vpnclient.lab.site import Hangup, OpenTunnel, Page, Request, ServerAction, ServerController, Site
+from vpnclient.lab.store import Exhausted, LabSession, Store
 
 __all__ = [
+    "FEED_SIZE",
+    "MAX_FRAME",
     "Action",
     "Address",
     "Choice",
@@ -70,30 +84,49 @@ __all__ = [
     "Control",
     "Controller",
     "CookieRejected",
+    "Decoder",
     "Dialer",
+    "Dismissed",
+    "Encoder",
     "Ended",
     "Event",
+    "Exhausted",
     "Field",
     "Form",
+    "Framing",
     "GatewayUnavailable",
+    "Hangup",
     "HttpClient",
     "HttpError",
     "InputRequired",
     "Interface",
+    "LabSession",
+    "LabSettings",
     "Listener",
     "MalformedAnswer",
     "MalformedFrame",
+    "MemorySink",
     "Network",
+    "NotSupported",
     "NotTrusted",
+    "OpenTunnel",
+    "PacketSink",
+    "Page",
     "ProtocolError",
     "Reconnect",
     "Rekey",
+    "Request",
+    "Reservation",
     "Response",
     "Secret",
     "Send",
+    "ServerAction",
+    "ServerController",
     "SignInCancelled",
     "SignInFailed",
     "SignInOptions",
+    "Site",
+    "Store",
     "Ticket",
     "TlsError",
     "TlsInfo",
