@@ -83,8 +83,9 @@ def build(folder: Path, python: Path) -> None:
     compile_to(folder / "wintun.dll", double, "-shared")
     compile_to(folder / "wintun-shrink.dll", double, "-shared", "-DTWD_SHRINK")
     tests = ROOT / "tests" / "transports" / "engine"
-    rings = [ENGINE / name for name in ("sink.c", "ring.c", "reader_wintun.c", "platform_windows.c")]
-    compile_to(folder / "test_ring.exe", [tests / "test_ring.c", *rings])
+    rings = [ENGINE / name for name in ("sink.c", "ring.c", "reader.c", "reader_wintun.c", "platform_windows.c")]
+    for name in ("test_ring", "test_ring_random"):
+        compile_to(folder / f"{name}.exe", [tests / f"{name}.c", *rings])
     compile_to(
         folder / "test_wintun.exe", [tests / "test_wintun.c", DOUBLE / "twd.c", ENGINE / "sink_wintun.c", *rings]
     )

@@ -113,7 +113,7 @@ def wine(*command: str) -> int:
 def main(arguments: list[str]) -> int:
     fetch()
     stage()
-    for test in ("test_ring.exe", "test_wintun.exe"):
+    for test in ("test_ring.exe", "test_ring_random.exe", "test_wintun.exe"):
         code = wine(windows_path(WORK / "out" / test))
         print(f"{test}: {'passed' if code == 0 else f'failed ({code})'}")
         if code:

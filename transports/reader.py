@@ -1,6 +1,6 @@
 """Reads packets that leave the host, in place, from the Send ring of a Wintun adapter.
 
-A thin face of reader_wintun.c, for tests and for users without a pump.  Source: Wintun notes, section 7.1.
+A thin face of reader.c, for tests and for users without a pump.  Source: Wintun notes, section 7.1.
 """
 
 from __future__ import annotations
@@ -25,16 +25,29 @@ class ReaderStats:
 
 
 class RingReader:
-    """The consumer of a Send ring.  ring and event as in NativeSink.wintun; neither may go before the reader."""
+    """The consumer of a Send ring."""
 
-    def __init__(self, ring: bytearray | mmap, event: int) -> None:
-        error = errbuf()
-        self._memory: CData = ffi.from_buffer("uint8_t[]", ring, require_writable=True)
-        native = lib.ve_reader_wintun(self._memory, len(self._memory), event, error, ERROR_SIZE)
+    def __init__(self, native: CData, error: CData) -> None:
         if not native:
             raise EngineError(text(error))
         self.native: CData = ffi.gc(native, lib.ve_reader_free)
         self._at: CData = ffi.new("uint8_t **")
+        self._kept: CData = None  # memory that must live as long
+
+    @classmethod
+    def ring(cls, ring: bytearray | mmap, event: int) -> RingReader:
+        """ring and event as in NativeSink.wintun; neither may go before the reader.  Raises EngineError."""
+        error = errbuf()
+        memory = ffi.from_buffer("uint8_t[]", ring, require_writable=True)
+        reader = cls(lib.ve_reader_wintun(memory, len(memory), event, error, ERROR_SIZE), error)
+        reader._kept = memory
+        return reader
+
+    @classmethod
+    def session(cls, calls: CData, event: int) -> RingReader:
+        """Reads through a session of wintun.dll, which must outlive the reader.  calls: struct ve_wintun_calls *."""
+        error = errbuf()
+        return cls(lib.ve_reader_session(calls, event, error, ERROR_SIZE), error)
 
     def packets(self) -> Iterator[memoryview]:
         """What waits, each packet in the ring itself, valid until release().  Raises DeviceError."""
@@ -43,7 +56,7 @@ class RingReader:
             if length == lib.VE_EMPTY:
                 return
             if length == lib.VE_GONE:
-                raise DeviceError("the tunnel adapter ended the registration of its rings")
+                raise DeviceError("the tunnel adapter has ended: it was removed, or its driver was")
             if length < 0:
                 raise DeviceError("the tunnel adapter's ring is corrupt: got a packet size that cannot be")
             yield memoryview(ffi.buffer(self._at[0], length))
@@ -64,7 +77,8 @@ class RingReader:
 
     def restart(self) -> None:
         """The registration has ended: make the ring ready to be registered again."""
-        lib.ve_reader_restart(self.native)
+        if lib.ve_reader_restart(self.native) != lib.VE_OK:
+            raise EngineError("only a ring of our own is registered again")
 
     def stats(self) -> ReaderStats:
         out = ffi.new("struct ve_reader_stats *")

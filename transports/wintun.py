@@ -254,7 +254,7 @@ class WintunRings:
         self._register, self._events, self._now, self._sleep = register, events, now, sleep
         self._send, self._receive = _Ring(capacity, events), _Ring(capacity, events)
         self.sink = NativeSink.wintun(self._receive.memory, self._receive.event, mtu)
-        self.reader = RingReader(self._send.memory, self._send.event)
+        self.reader = RingReader.ring(self._send.memory, self._send.event)
         self._renewals: deque[float] = deque(maxlen=MAX_RENEWALS)
         self._registration: Registration | None = None
         try:
@@ -321,27 +321,14 @@ class WintunSession:
         self._session: CData = self._library.lib.WintunStartSession(adapter.handle, capacity)
         if not self._session:
             raise self._library.failure(f"cannot start a session on the adapter {adapter.name!r}")
-        self.sink = NativeSink.session(self._calls(), mtu)
+        calls = self._calls()
+        self.sink = NativeSink.session(calls, mtu)
+        self.reader = RingReader.session(calls, self.read_event)
 
     @property
     def read_event(self) -> int:
         """Set when there may be packets to read; the library's, not to be closed."""
         return int(ffi.cast("uintptr_t", self._library.lib.WintunGetReadWaitEvent(self._session)))
-
-    def read(self) -> bytes | None:
-        """The next packet, copied; None: none waits.  Raises DeviceError."""
-        lib, size = self._library.lib, ffi.new("uint32_t *")
-        at = lib.WintunReceivePacket(self._session, size)
-        if at:
-            packet = bytes(ffi.buffer(at, size[0]))
-            lib.WintunReleaseReceivePacket(self._session, at)
-            return packet
-        code = self._library.last_error()
-        if code == 259:
-            return None
-        if code == 13:
-            raise DeviceError("the tunnel adapter's ring is corrupt: got a packet size that cannot be")
-        raise DeviceError(f"the tunnel adapter ended the session: {error_text(code)}")
 
     def close(self) -> None:
         if self._session:
@@ -351,6 +338,8 @@ class WintunSession:
     def _calls(self) -> CData:
         calls = engine_ffi.new("struct ve_wintun_calls *")
         calls.session = self._pointer("void *", self._session)
+        calls.receive = self._function("receive", "WintunReceivePacket")
+        calls.release = self._function("release", "WintunReleaseReceivePacket")
         calls.allocate = self._function("allocate", "WintunAllocateSendPacket")
         calls.send = self._function("send", "WintunSendPacket")
         if self._library.can_shrink:

@@ -17,7 +17,7 @@ SMALL = 0x20000
 
 def test_a_batch_is_read_in_place_and_released_once() -> None:
     with double.rings(SMALL) as rings:
-        reader = RingReader(rings.send.memory, rings.send.event)
+        reader = RingReader.ring(rings.send.memory, rings.send.event)
         assert not reader.wait(0)
         assert double.inject(ipv4(), ipv6(), ipv4(1400)) == 0
         assert reader.wait(5000)
@@ -33,7 +33,7 @@ def test_a_batch_is_read_in_place_and_released_once() -> None:
 
 def test_what_is_not_released_fills_the_ring() -> None:
     with double.rings(SMALL) as rings:
-        reader = RingReader(rings.send.memory, rings.send.event)
+        reader = RingReader.ring(rings.send.memory, rings.send.event)
         assert [double.inject(ipv4(60000)) for _ in range(3)] == [0, 0, 4]
         list(reader.packets())
         assert double.inject(ipv4(60000)) == 4
@@ -46,7 +46,7 @@ def test_what_is_not_released_fills_the_ring() -> None:
 @given(st.lists(st.lists(st.integers(20, 9000), min_size=1, max_size=8), max_size=30))
 def test_everything_injected_is_read_in_order(bursts: list[list[int]]) -> None:
     with double.rings(SMALL) as rings:
-        reader = RingReader(rings.send.memory, rings.send.event)
+        reader = RingReader.ring(rings.send.memory, rings.send.event)
         for mark, lengths in enumerate(bursts):
             packets = [ipv4(length, mark=mark) for length in lengths]
             assert double.inject(*packets) == 0
@@ -55,7 +55,7 @@ def test_everything_injected_is_read_in_order(bursts: list[list[int]]) -> None:
 
 def test_packets_of_zeros_are_dropped_and_counted() -> None:
     with double.rings(SMALL) as rings:
-        reader = RingReader(rings.send.memory, rings.send.event)
+        reader = RingReader.ring(rings.send.memory, rings.send.event)
         double.lib().TwdSetFault(double.ZERO_PACKET)
         assert double.inject(ipv4()) == 0
         double.lib().TwdSetFault(0)
@@ -66,7 +66,7 @@ def test_packets_of_zeros_are_dropped_and_counted() -> None:
 
 def test_a_size_that_cannot_be_ends_the_registration() -> None:
     with double.rings(SMALL) as rings:
-        reader = RingReader(rings.send.memory, rings.send.event)
+        reader = RingReader.ring(rings.send.memory, rings.send.event)
         double.lib().TwdSetFault(double.CORRUPT_SIZE)
         assert double.inject(ipv4()) == 0
         for _ in range(2):
@@ -84,14 +84,14 @@ def test_a_size_that_cannot_be_ends_the_registration() -> None:
 
 def test_the_end_of_the_registration_wakes_and_is_told() -> None:
     with double.rings(SMALL) as rings:
-        reader = RingReader(rings.send.memory, rings.send.event)
+        reader = RingReader.ring(rings.send.memory, rings.send.event)
         double.lib().TwdUnregister()
         assert reader.wait(5000)
-        with pytest.raises(DeviceError, match="ended the registration"):
+        with pytest.raises(DeviceError, match="has ended"):
             reader.batch()
         reader.release()
 
 
 def test_a_ring_must_be_one() -> None:
     with pytest.raises(EngineError, match="want a power of two"):
-        RingReader(bytearray(SMALL + RING_OVERHEAD - 4), 7)
+        RingReader.ring(bytearray(SMALL + RING_OVERHEAD - 4), 7)

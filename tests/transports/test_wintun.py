@@ -12,7 +12,7 @@ import pytest
 from tests.transports.packets import ipv4, ipv6
 from tests.transports.sinks import wait_for_driver
 from tests.wintun_double import double
-from transports.errors import DeviceError
+from transports.errors import DeviceError, EngineError
 from transports.wintun import (
     Adapter,
     AlreadyRegistered,
@@ -136,7 +136,7 @@ def test_a_dead_receive_side_is_renewed(rings: WintunRings) -> None:
     rings.sink.write(ipv4())
     with pytest.raises(DeviceError, match="removed"):
         rings.sink.flush()
-    with pytest.raises(DeviceError, match="ended"):
+    with pytest.raises(DeviceError, match="has ended"):
         rings.reader.batch()
     rings.renew()
     test_packets_both_ways(rings)
@@ -226,10 +226,13 @@ def test_a_session_passes_packets_both_ways(library: WintunLibrary) -> None:
             session.sink.flush()
             wait_for_driver(session.sink)
             assert double.taken() == [ipv4()]
-            assert session.read() is None
+            assert session.reader.batch() == []
             assert double.inject(ipv4(), ipv6()) == 0
-            assert [session.read(), session.read(), session.read()] == [ipv4(), ipv6(), None]
-            assert session.read_event
+            assert session.reader.wait(5000)
+            assert session.reader.batch() == [ipv4(), ipv6()]
+            assert session.reader.stats().batches == 1
+            with pytest.raises(EngineError, match="only a ring of our own"):
+                session.reader.restart()
             with pytest.raises(DeviceError, match="cannot start a session on the adapter 'Lab': another program"):
                 WintunSession(adapter, mtu=1400)
         finally:
@@ -242,13 +245,30 @@ def test_a_session_whose_adapter_goes_is_told(library: WintunLibrary) -> None:
         session = WintunSession(adapter, mtu=1400)
         try:
             double.lib().TwdUnregister()
-            with pytest.raises(DeviceError, match=r"ended the session: the adapter is being removed \(error 38\)"):
-                session.read()
+            with pytest.raises(DeviceError, match="has ended"):
+                session.reader.batch()
             session.sink.write(ipv4())
             with pytest.raises(DeviceError):
                 session.sink.flush()
             assert session.sink.stats().refused == 1
         finally:
+            session.close()
+
+
+def test_a_session_lends_so_many_packets_at_most(library: WintunLibrary) -> None:
+    with Adapter.create(library, "Lab") as adapter:
+        session = WintunSession(adapter, mtu=1400)
+        try:
+            packets = [ipv4(40, mark=i) for i in range(300)]
+            assert double.inject(*packets) == 0
+            assert session.reader.batch() == packets[:256]
+            assert session.reader.batch() == packets[256:]
+            double.lib().TwdSetFault(double.CORRUPT_SIZE)
+            double.inject(ipv4())
+            with pytest.raises(DeviceError, match="corrupt"):
+                session.reader.batch()
+        finally:
+            double.lib().TwdSetFault(0)
             session.close()
 
 

@@ -25,7 +25,7 @@ def adapter() -> Iterator[Adapter]:
 def test_events_are_auto_reset() -> None:
     events = windows.WindowsEvents()
     event = events.create()
-    reader = RingReader(bytearray(SMALL + lib.VE_RING_OVERHEAD), event)
+    reader = RingReader.ring(bytearray(SMALL + lib.VE_RING_OVERHEAD), event)
     assert not reader.wait(0)
     windows.kernel32.SetEvent(ffi.cast("void *", event))
     assert reader.wait(0) and not reader.wait(0)

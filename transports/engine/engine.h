@@ -112,6 +112,8 @@ VE_API int ve_sink_wintun_restart(struct ve_sink *sink);
 /* Functions of wintun.dll and the session they work on.  (Their calling convention is the C one on 64-bit systems.) */
 struct ve_wintun_calls {
 	void *session;
+	uint8_t *(*receive)(void *session, uint32_t *length);
+	void (*release)(void *session, const uint8_t *packet);
 	uint8_t *(*allocate)(void *session, uint32_t length);
 	void (*send)(void *session, const uint8_t *packet);
 	int (*shrink)(void *session, const uint8_t *packet, uint32_t length);	/* NULL: the library has none */
@@ -132,13 +134,16 @@ struct ve_reader_stats {
 /* Reads the driver's Send ring in place.  The same rules as for ve_sink_wintun. */
 struct ve_reader;
 VE_API struct ve_reader *ve_reader_wintun(uint8_t *ring, size_t size, intptr_t event, char *err, size_t err_size);
+/* Reads through a session of the library; event: the session's. */
+VE_API struct ve_reader *ve_reader_session(const struct ve_wintun_calls *calls, intptr_t event, char *err,
+					   size_t err_size);
 VE_API void ve_reader_free(struct ve_reader *reader);
 /* The next packet, in the ring, valid (and writable) until released: its length > 0; VE_EMPTY; VE_GONE: the driver ended
  * the registration; VE_ERROR: the ring is corrupt, register again. */
 VE_API int ve_reader_next(struct ve_reader *reader, uint8_t **packet);
 VE_API void ve_reader_release(struct ve_reader *reader);	/* all that came by next: call once a batch */
 VE_API int ve_reader_wait(struct ve_reader *reader, int ms);	/* VE_OK: look again; VE_EMPTY: nothing within ms */
-VE_API void ve_reader_restart(struct ve_reader *reader);	/* as ve_sink_wintun_restart */
+VE_API int ve_reader_restart(struct ve_reader *reader);	/* as ve_sink_wintun_restart; VE_ERROR: no ring of ours */
 VE_API void ve_reader_stats(const struct ve_reader *reader, struct ve_reader_stats *out);
 
 /* ---- codecs: framings, a decoder and an encoder each -------------------------------------------------------- */

@@ -5,105 +5,75 @@
  * event stays set.  A size that cannot be ends the registration (Q2): nothing further is read.
  * Source: Wintun notes, sections 6.2, 7.1 and 14.
  */
-#include "platform.h"
+#include "reader.h"
 #include "ring.h"
-#include "sink.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-struct ve_reader {
+struct ring_reader {
+	struct ve_reader base;
 	struct ve_ring ring;
 	uint32_t next;		/* offset of the next packet */
 	uint32_t head;		/* as stored last */
-	int corrupt;
-	struct ve_reader_stats stats;
+};
+
+static int ring_next(struct ve_reader *reader, uint8_t **packet, size_t *length)
+{
+	struct ring_reader *r = (struct ring_reader *)reader;
+	const struct ve_ring *ring = &r->ring;
+	uint32_t tail = atomic_load_explicit(ring->tail, memory_order_acquire), size;
+
+	if (tail >= ring->capacity)
+		return VE_GONE;
+	if (tail == r->next)
+		return VE_EMPTY;
+	if (tail % VE_RING_WORD)
+		return VE_ERROR;
+	size = atomic_load_explicit(ve_ring_size_at(ring, r->next), memory_order_relaxed);
+	if (size > VE_RING_PACKET || ve_ring_slot(size) > ve_ring_distance(ring, r->next, tail))
+		return VE_ERROR;
+	*packet = ring->data + r->next + VE_RING_WORD;
+	*length = size;
+	r->next = ve_ring_wrap(ring, r->next + ve_ring_slot(size));
+	return VE_OK;
+}
+
+static int ring_release(struct ve_reader *reader)
+{
+	struct ring_reader *r = (struct ring_reader *)reader;
+
+	if (r->head == r->next)
+		return 0;
+	if (atomic_load_explicit(r->ring.tail, memory_order_relaxed) >= r->ring.capacity)
+		return 0;	/* it has ended: the memory is no longer shared */
+	r->head = r->next;
+	atomic_store_explicit(r->ring.head, r->head, memory_order_release);
+	return 1;
+}
+
+static void ring_restart(struct ve_reader *reader)
+{
+	struct ring_reader *r = (struct ring_reader *)reader;
+
+	ve_ring_format(&r->ring, 0);
+	r->next = r->head = 0;
+}
+
+static const struct ve_reader_ops ring_ops = {
+	.next = ring_next,
+	.release = ring_release,
+	.restart = ring_restart,
 };
 
 struct ve_reader *ve_reader_wintun(uint8_t *ring, size_t size, intptr_t event, char *err, size_t err_size)
 {
 	struct ve_ring attached;
-	struct ve_reader *reader;
+	struct ring_reader *r;
 
 	if (ve_ring_attach(&attached, ring, size, event, err, err_size) != VE_OK)
 		return NULL;
-	reader = calloc(1, sizeof(*reader));
-	if (!reader) {
-		snprintf(err, err_size, "wintun reader: out of memory");
+	r = (struct ring_reader *)ve_reader_create(&ring_ops, sizeof(*r), event, err, err_size);
+	if (!r)
 		return NULL;
-	}
-	reader->ring = attached;
-	reader->next = reader->head = atomic_load(attached.head);
-	return reader;
-}
-
-void ve_reader_free(struct ve_reader *reader)
-{
-	free(reader);
-}
-
-static int corrupt(struct ve_reader *reader)
-{
-	reader->corrupt = 1;
-	reader->stats.corrupt++;
-	return VE_ERROR;
-}
-
-int ve_reader_next(struct ve_reader *reader, uint8_t **packet)
-{
-	const struct ve_ring *ring = &reader->ring;
-	uint32_t tail, size;
-	size_t length;
-
-	if (reader->corrupt)
-		return VE_ERROR;
-	for (;;) {
-		tail = atomic_load_explicit(ring->tail, memory_order_acquire);
-		if (tail >= ring->capacity)
-			return VE_GONE;
-		if (tail == reader->next)
-			return VE_EMPTY;
-		if (tail % VE_RING_WORD)
-			return corrupt(reader);
-		size = atomic_load_explicit(ve_ring_size_at(ring, reader->next), memory_order_relaxed);
-		if (size > VE_RING_PACKET || ve_ring_slot(size) > ve_ring_distance(ring, reader->next, tail))
-			return corrupt(reader);
-		*packet = ring->data + reader->next + VE_RING_WORD;
-		reader->next = ve_ring_wrap(ring, reader->next + ve_ring_slot(size));
-		length = ve_ip_length(*packet, size);
-		if (length) {
-			reader->stats.packets++;
-			reader->stats.bytes += length;
-			return (int)length;
-		}
-		reader->stats.not_ip++;
-	}
-}
-
-void ve_reader_release(struct ve_reader *reader)
-{
-	if (reader->head == reader->next)
-		return;
-	if (atomic_load_explicit(reader->ring.tail, memory_order_relaxed) >= reader->ring.capacity)
-		return;		/* it has ended: the memory is no longer shared */
-	reader->head = reader->next;
-	atomic_store_explicit(reader->ring.head, reader->head, memory_order_release);
-	reader->stats.batches++;
-}
-
-int ve_reader_wait(struct ve_reader *reader, int ms)
-{
-	return ve_event_wait(reader->ring.event, ms) ? VE_OK : VE_EMPTY;
-}
-
-void ve_reader_restart(struct ve_reader *reader)
-{
-	ve_ring_format(&reader->ring, 0);
-	reader->next = reader->head = 0;
-	reader->corrupt = 0;
-}
-
-void ve_reader_stats(const struct ve_reader *reader, struct ve_reader_stats *out)
-{
-	*out = reader->stats;
+	r->ring = attached;
+	r->next = r->head = atomic_load(attached.head);
+	return &r->base;
 }

@@ -1,117 +1,8 @@
 /*
- * test_ring.c: the Wintun sink and reader alone, with the driver's side played step by step and a clock of our own; the
- * platform is compiled in with its functions replaced.  Index vectors: Wintun notes, section 16; "inv" numbers: section 10.
+ * test_ring.c: the Wintun sink and reader alone, step by step.  Index vectors: Wintun notes, section 16; "inv" numbers:
+ * section 10.
  */
-#include <stdint.h>
-
-static void fake_event_set(intptr_t event);
-static uint64_t fake_monotonic(void);
-static void fake_yield(void);
-#define ve_event_set fake_event_set
-#define ve_monotonic fake_monotonic
-#define ve_yield fake_yield
-#include "sink_wintun.c"
-#undef ve_event_set
-#undef ve_monotonic
-#undef ve_yield
-
-#include "check.h"
-
-enum { C = 0x20000, GUARD = 64, EVENT = 7, END = -1 };
-
-static uint64_t now = 1;
-static uint64_t tick;			/* nanoseconds that pass with each look at the clock */
-static unsigned int signals, yields;
-static void (*on_yield)(void);
-
-static void fake_event_set(intptr_t event)
-{
-	CHECK(event == EVENT);
-	signals++;
-}
-
-static uint64_t fake_monotonic(void)
-{
-	now += tick;
-	return now;
-}
-
-static void fake_yield(void)
-{
-	yields++;
-	now += 10000;
-	if (on_yield)
-		on_yield();
-}
-
-/* ---- a ring with guards, and both sides of it ----------------------------------------------------------------- */
-
-static _Alignas(64) uint8_t memory[GUARD + C + VE_RING_OVERHEAD + GUARD];
-static uint8_t *const ring = memory + GUARD;
-static uint8_t *const data = memory + GUARD + 12;
-static struct ve_sink *sink;
-static struct wintun_sink *w;
-
-static _Atomic uint32_t *word(size_t at)
-{
-	return (_Atomic uint32_t *)(void *)(ring + at);
-}
-
-#define HEAD (*word(0))
-#define TAIL (*word(4))
-#define ALERTABLE (*word(8))
-
-static void open_ring(uint32_t at)
-{
-	char err[200];
-
-	memset(memory, 0xA5, sizeof(memory));
-	HEAD = TAIL = at;
-	ALERTABLE = 0;
-	signals = yields = 0;
-	tick = 0;
-	on_yield = NULL;
-	sink = ve_sink_wintun(ring, C + VE_RING_OVERHEAD, EVENT, 65535, err, sizeof(err));
-	CHECK(sink);
-	w = (struct wintun_sink *)sink;
-}
-
-static struct ve_sink_stats stats(void)
-{
-	struct ve_sink_stats out;
-
-	ve_sink_stats(sink, &out);
-	return out;
-}
-
-/* inv 1, 2, 3, 9, 10 (the guards) */
-static void check_ring(void)
-{
-	uint32_t previous = w->pub, off;
-
-	for (size_t i = 0; i < GUARD; i++)
-		CHECK(memory[i] == 0xA5 && memory[sizeof(memory) - 1 - i] == 0xA5);
-	CHECK(ve_ring_valid(&w->ring, w->alloc) && ve_ring_valid(&w->ring, w->pub));
-	if (w->gone)
-		return;
-	CHECK(ve_ring_valid(&w->ring, HEAD) && ve_ring_valid(&w->ring, TAIL) && TAIL == w->tail);
-	CHECK((w->alloc - w->seen) % C <= C - 4);
-	CHECK((w->tail - w->seen) % C <= (w->pub - w->seen) % C && (w->pub - w->seen) % C <= (w->alloc - w->seen) % C);
-	for (size_t i = 0; i < sink->count; i++) {
-		off = offset_of(w, ve_sink_entry(sink, i));
-		CHECK((previous - w->seen) % C <= (off - w->seen) % C);
-		CHECK((off - w->seen) % C + ve_sink_entry(sink, i)->span <= (w->alloc - w->seen) % C);
-		previous = off + (uint32_t)ve_sink_entry(sink, i)->span;
-	}
-	if (!sink->count)
-		CHECK(w->alloc == w->pub);
-}
-
-static void close_ring(void)
-{
-	check_ring();
-	ve_sink_free(sink);
-}
+#include "ring_check.h"
 
 static uint8_t *reserve(size_t capacity, uint32_t expected)
 {
@@ -130,31 +21,11 @@ static void commit(uint8_t *at, size_t length, unsigned int mark)
 	check_ring();
 }
 
-static void flush(void)
-{
-	uint32_t before = signals;
-
-	CHECK(ve_sink_flush(sink) == VE_OK);
-	CHECK(signals - before <= 1);	/* inv 7 */
-	check_ring();
-}
-
 static void expect_indices(uint32_t at)
 {
 	CHECK(w->alloc == at && w->pub == at);
 	flush();
 	CHECK(TAIL == at);
-}
-
-/* The packet at the driver's offset is this one; the offset behind it. */
-static uint32_t expect_packet(uint32_t at, uint32_t length, unsigned int mark)
-{
-	uint8_t want[65535];
-
-	CHECK(*(uint32_t *)(void *)(data + at) == length);
-	make_ipv4(want, length, mark);
-	CHECK(!memcmp(data + at + 4, want, length));
-	return (at + ve_ring_slot(length)) % C;
 }
 
 /* ---- vectors -------------------------------------------------------------------------------------------------- */
@@ -490,180 +361,6 @@ static void test_rings_that_are_none(void)
 	ve_sink_free(other);
 }
 
-/* ---- any order of calls against a model: inv 1 to 12 and 19 ---------------------------------------------------- */
-
-enum { OPEN_MAX = 12, EXPECTED = 4096 };
-
-static uint32_t seed = 20260222;
-
-static uint32_t random_below(uint32_t n)
-{
-	seed = seed * 1664525u + 1013904223u;
-	return (uint32_t)((uint64_t)seed * n >> 32);
-}
-
-/* A model: packets in order of reservation, until the driver has taken them. */
-static struct promise {
-	uint8_t *at;
-	uint32_t capacity, length;
-	unsigned int mark;
-	enum { OPENED, COMMITTED, NOTHING, MAYBE } state;	/* MAYBE: expanded, there may be no room for it */
-} promises[EXPECTED];
-static uint32_t first, last;		/* of the promises */
-static uint32_t drivers_head;		/* what it has read */
-static uint32_t given_back, previous;	/* what it said by Head, and the packet before */
-static int stepping;			/* Head goes back now and then, for a while: inv 18 */
-static uint64_t attempts, taken;
-
-static int is_next(const struct promise *p)
-{
-	const uint8_t *packet = data + drivers_head + 4;
-
-	return packet[4] == (uint8_t)(p->mark >> 8) && packet[5] == (uint8_t)p->mark;
-}
-
-/* Packets that came to nothing before it are passed over.  0: nothing is published. */
-static int driver_takes_one(void)
-{
-	const struct promise *p;
-
-	while (drivers_head != TAIL) {
-		CHECK(first != last);
-		p = &promises[first++ % EXPECTED];
-		if (p->state == NOTHING || (p->state == MAYBE && !is_next(p)))
-			continue;
-		CHECK(p->state != OPENED);
-		previous = drivers_head;
-		drivers_head = expect_packet(drivers_head, p->length, p->mark);
-		taken++;
-		return 1;
-	}
-	while (first != last && promises[first % EXPECTED].state == NOTHING)
-		first++;
-	return 0;
-}
-
-static struct promise *pick_open(void)
-{
-	struct promise *open[OPEN_MAX];
-	uint32_t n = 0;
-
-	for (uint32_t i = first; i != last; i++)
-		if (promises[i % EXPECTED].state == OPENED && n < OPEN_MAX)
-			open[n++] = &promises[i % EXPECTED];
-	return n ? open[random_below(n)] : NULL;
-}
-
-static void random_reserve(void)
-{
-	uint32_t capacity = random_below(10) ? 20 + random_below(3000) : random_below(65536);
-	uint32_t space;
-	uint8_t *at;
-
-	now += stepping ? SETTLE / 50 : SETTLE;
-	look(w);
-	if (!stepping && !w->still_since)
-		w->still_since = 1;	/* it has stood still for long: so inv 11 holds to the byte */
-	space = (given_back - w->alloc - 4) % C;
-	at = ve_sink_reserve(sink, capacity);
-	attempts++;
-	CHECK(!at || ve_ring_slot(capacity) <= space);
-	CHECK(at || stepping || ve_ring_slot(capacity) > space);
-	if (at && capacity < 20) {
-		CHECK(ve_sink_abort(sink, at) == VE_OK);
-		return;
-	}
-	if (at)
-		promises[last++ % EXPECTED] = (struct promise){.at = at, .capacity = capacity, .mark = (unsigned int)attempts};
-}
-
-static void random_finish(struct promise *p)
-{
-	uint32_t how = random_below(20), need;
-	uint8_t *at;
-
-	if (how == 0) {
-		CHECK(ve_sink_abort(sink, p->at) == VE_OK);
-		p->state = NOTHING;
-		return;
-	}
-	if (how == 1) {		/* no IP packet */
-		memset(p->at, 0, p->capacity);
-		CHECK(ve_sink_commit(sink, p->at, p->capacity) == VE_OK);
-		p->state = NOTHING;
-		return;
-	}
-	p->state = COMMITTED;
-	if (how == 2 && p->capacity < 30000) {
-		need = p->capacity + 1 + random_below(2000);
-		at = ve_sink_expand(sink, p->at, 0, need);
-		p->state = at ? MAYBE : NOTHING;
-		if (!at)
-			return;
-		p->at = at;
-		p->capacity = need;
-	}
-	p->length = 20 + random_below(p->capacity - 19);
-	make_ipv4(p->at, p->length, p->mark);
-	CHECK(ve_sink_commit(sink, p->at, p->length) == VE_OK);
-}
-
-static void driver_moves(void)
-{
-	for (uint32_t n = random_below(4); n && driver_takes_one(); n--)
-		;
-	if (stepping && HEAD != given_back && random_below(3))
-		return;
-	if (random_below(3) == 0)
-		given_back = drivers_head;
-	HEAD = given_back;
-	if (stepping && given_back == drivers_head && random_below(3) == 0) {
-		look(w);		/* it was seen, or not */
-		HEAD = previous;
-	}
-}
-
-static void run_random(uint32_t start, int rounds, uint32_t most_open)
-{
-	struct promise *p;
-
-	open_ring(start);
-	first = last = 0;
-	attempts = taken = 0;
-	drivers_head = given_back = previous = start;
-	for (int i = 0; i < rounds; i++) {
-		uint32_t open = 0;
-
-		for (uint32_t k = first; k != last; k++)
-			open += promises[k % EXPECTED].state == OPENED;
-		if (random_below(2) && open < most_open && last - first < EXPECTED - 1)
-			random_reserve();
-		else if ((p = pick_open()))
-			random_finish(p);
-		check_ring();
-		if (random_below(4) == 0)
-			flush();
-		driver_moves();
-	}
-	HEAD = given_back;
-	while ((p = pick_open()))
-		random_finish(p);
-	flush();
-	while (driver_takes_one())
-		;
-	CHECK(drivers_head == TAIL);
-	check_ring();
-	CHECK(stats().packets == taken);
-	CHECK(stats().dropped_full + stats().dropped_expand + stats().aborted + stats().not_ip + stats().packets == attempts);
-	if (most_open == 1)
-		CHECK(stats().moved == 0 && stats().dropped_expand == 0);	/* inv 8 */
-	else
-		CHECK(stats().moved > 0 && stats().expanded > 0);
-	CHECK(stats().dropped_full > 0 || most_open == 1);
-	HEAD = TAIL;
-	close_ring();
-}
-
 /* ---- the reader ------------------------------------------------------------------------------------------------ */
 
 static uint32_t driver_puts(uint32_t at, const uint8_t *packet, uint32_t length)
@@ -748,13 +445,6 @@ int main(void)
 	test_a_driver_that_ends();
 	test_the_watchdog();
 	test_rings_that_are_none();
-	run_random(0, 40000, 1);
-	run_random(0x1FFFC, 40000, 1);
-	for (uint32_t i = 0; i < 5; i++)
-		run_random(i * 26212, 20000, 2 + 2 * i);
-	stepping = 1;
-	run_random(0, 60000, 1);
-	run_random(0, 60000, 4);
 	test_the_reader();
 	test_a_corrupt_ring_is_read_no_further();
 	return 0;

@@ -328,7 +328,7 @@ static void register_again(void)
 	uint64_t end = ve_monotonic() + 5000000000u;
 
 	CHECK(ve_sink_wintun_restart(sink) == VE_OK);
-	ve_reader_restart(reader);
+	CHECK(ve_reader_restart(reader) == VE_OK);
 	while ((rc = register_both()) == 1247 && ve_monotonic() < end)
 		os_sleep_us(10000);
 	CHECK(rc == 0);
@@ -390,6 +390,36 @@ static void test_death_of_the_receive_side(void)
 	CHECK(driver().dead_reason == 4 && ve_sink_flush(sink) == VE_GONE);
 	CHECK(TwdInject(&one, &length, 1) == 0 && ve_reader_next(reader, &packet) == 84);
 	TwdUnregister();
+	register_again();
+	write_one(100, 3);
+	CHECK(ve_sink_flush(sink) == VE_OK);
+	while (driver().indicated != 1)
+		os_sleep_us(100);
+	tear_down();
+}
+
+/* Death without a word (Q4): packets pile up until the ring is full; the watchdog is in test_ring.c. */
+static void test_a_lost_end(void)
+{
+	set_up(SMALL, 0, TWD_LOST_EOF);
+	*(uint32_t *)(void *)(receive_side.ring + 12) = 65536;
+	__atomic_store_n((uint32_t *)(void *)(receive_side.ring + 4), 24, __ATOMIC_RELEASE);
+	os_event_set(receive_side.event);
+	while (!driver().dead)
+		os_sleep_us(100);
+	for (uint32_t i = 0; i < 200; i++) {
+		uint8_t *at = ve_sink_reserve(sink, 1500);
+
+		CHECK((at != NULL) == (i < 131068 / 1504));
+		if (at) {
+			make_ipv4(at, 1500, i);
+			CHECK(ve_sink_commit(sink, at, 1500) == VE_OK);
+		}
+		CHECK(ve_sink_flush(sink) == VE_OK);
+	}
+	TwdSetFault(0);
+	TwdUnregister();
+	CHECK(ve_sink_flush(sink) == VE_GONE);
 	register_again();
 	write_one(100, 3);
 	CHECK(ve_sink_flush(sink) == VE_OK);
@@ -487,6 +517,7 @@ int main(void)
 	test_held_packets_fill_the_ring();
 	test_ending_and_registering_again();
 	test_death_of_the_receive_side();
+	test_a_lost_end();
 	test_what_the_driver_skips();
 	test_what_is_injected_is_read();
 	run(LARGE, 1, 1500, 0, 0, PACKETS);
