@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from urllib.parse import parse_qs
 
-from lantern.framing import LANTERN, Kind
+from lantern.framing import Kind
 from lantern.signin import PATH as SIGN_IN
 from lantern.tunnel import PATH as TUNNEL
 from vpnclient.api import (
@@ -28,6 +28,7 @@ from vpnclient.api import (
     Warn,
 )
 
+FRAMING = "lantern"  # by the name of its entry point; tunnel.py gives the Framing itself
 MAX_FIELDS = 8  # of a sign-in
 MAX_TEXT = 200  # characters of a client's parting words that are logged
 
@@ -68,7 +69,7 @@ class LanternSite:
         if session is None:
             return Page(401, "Unauthorized", close=True)
         controller = LanternServer(self._settings, session, now)
-        return OpenTunnel(session, "Shine", (), LANTERN, self._settings.mtu, controller)
+        return OpenTunnel(session, "Shine", (), FRAMING, self._settings.mtu, controller)
 
 
 class LanternServer:

@@ -44,7 +44,7 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
         await stream.close()
         raise
     dpd = wishes.force_dpd or settings.dpd
-    # The name would do as well, as the framing has an entry point; a Framing of one's own can hold keys and the like.
+    # The name of its entry point would do as well; a Framing made here can hold keys and the like.
     return Tunnel(stream, unread, LANTERN, settings.tunnel, LanternController(dpd, now))
 
 

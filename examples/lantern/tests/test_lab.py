@@ -40,7 +40,7 @@ def opened() -> ServerController:
     answer = ask(site, "POST", "/lantern/sign-in", b"username=ann&password=pw")
     assert isinstance(answer, Page) and (answer.status, answer.body) == (200, b"cookie-1")
     tunnel = ask(site, "CONNECT", "/lantern/tunnel", authorization="Lantern cookie-1")
-    assert isinstance(tunnel, OpenTunnel) and tunnel.framing is LANTERN
+    assert isinstance(tunnel, OpenTunnel) and tunnel.framing == LANTERN.name
     return tunnel.controller
 
 
