@@ -176,6 +176,7 @@ class Session:
 
     async def _run(self) -> None:
         require_network_admin(self._settings)
+        self._warn_all(await to_the_end(self._parts.host.recover))
         # Netlink takes a while to load: meanwhile the gateway answers.
         warm_up = asyncio.ensure_future(asyncio.to_thread(self._parts.host.warm_up))
         try:

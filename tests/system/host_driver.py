@@ -63,6 +63,8 @@ class Driver:
     def carry_out(self, order: dict[str, object]) -> object:
         plan = plan_of(order, self.profile, self.interface)
         match order["do"]:
+            case "recover":
+                return self.host.recover()
             case "prepare":
                 return self.host.prepare()
             case "apply":

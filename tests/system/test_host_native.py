@@ -103,14 +103,15 @@ def test_kill_and_restore(namespaces: Pair, run_dir: Path) -> None:
     assert restore(space, run_dir) == ""
 
 
-def test_the_next_connect_cleans_up_first(namespaces: Pair, run_dir: Path) -> None:
+@pytest.mark.parametrize("step", ["recover", "prepare"])
+def test_the_next_connect_cleans_up_first(namespaces: Pair, run_dir: Path, step: str) -> None:
     space = namespaces.client
     before = space.snapshot()
     with driver(space, run_dir) as client:
         client.ok("apply", **SPLIT)
         client.kill()
     with driver(space, run_dir, profile="other") as client:
-        warnings = client.ok("prepare")["list"]
+        warnings = client.ok(step)["list"]
         assert "undone what a crash of work had left" in warnings[0]
         assert before.differences(space.snapshot()) == []
         client.ok("apply", **FULL)
@@ -137,9 +138,11 @@ def test_killed_midway(namespaces: Pair, run_dir: Path, lines: int) -> None:
 def test_a_second_client_of_the_profile_is_refused(namespaces: Pair, run_dir: Path) -> None:
     with driver(namespaces.client, run_dir) as first, driver(namespaces.client, run_dir) as second:
         first.ok("apply", **FULL)
-        answer = second.ask("prepare")
-        assert answer["error"] == f"profile work is already in use by process {first.process.pid}"
+        for step in ("recover", "prepare"):
+            answer = second.ask(step)
+            assert answer["error"] == f"profile work is already in use by process {first.process.pid}"
         first.leave()
+        second.ok("recover")
         second.ok("prepare")
         second.leave()
 

@@ -19,7 +19,7 @@ from transports.errors import CertificateSummary, NotTrusted, Unreachable
 from vpnclient import session as module
 from vpnclient.carrier import Outcome, Why
 from vpnclient.errors import Exit, HostError
-from vpnclient.events import Event, Failed, RetryScheduled, State, StateChanged
+from vpnclient.events import Event, Failed, RetryScheduled, State, StateChanged, Warned
 from vpnclient.host import Applied
 from vpnclient.session import Parts, Session, Stop
 from vpnclient.settings import Settings
@@ -75,9 +75,14 @@ class FakeProtocol:
 
 
 class FakeHost:
-    def __init__(self, fail: Exception | None = None) -> None:
+    def __init__(self, fail: Exception | None = None, *, unusable: Exception | None = None) -> None:
         self.calls: list[str] = []
-        self.fail = fail
+        self.fail, self.unusable = fail, unusable
+
+    def recover(self) -> tuple[str, ...]:
+        if self.unusable:
+            raise self.unusable
+        return ("undone what a crash had left",)
 
     def warm_up(self) -> None:
         pass
@@ -206,6 +211,18 @@ def stop_when_connected(how: Stop) -> Callable[[Session, Event], None]:
             asyncio.get_running_loop().call_soon(session.stop, how)
 
     return act
+
+
+def test_what_a_crash_left_is_undone_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG))
+    assert stage.play(stop_when_connected(Stop.END)) == Exit.OK
+    assert stage.events[:2] == [Warned("undone what a crash had left"), StateChanged(State.SIGNING_IN)]
+
+
+def test_nobody_signs_in_for_a_profile_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG), host=FakeHost(unusable=HostError("in use")))
+    assert stage.play() == Exit.HOST and stage.failure().text == "in use"
+    assert stage.protocol.signed_in == 0 and stage.host.calls == []
 
 
 def test_the_whole_life_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

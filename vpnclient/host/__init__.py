@@ -1,5 +1,6 @@
 """What the session wants of the host, and what it got.
 
+    recover()           first of all: leftovers of crashed runs undone, so that names can be resolved for the sign-in
     warm_up()           early, in a thread: load what the rest will need
     prepare()           before the tunnel device is opened: leftovers of crashed runs undone, profile locked
     apply(plan)         addresses, routes, DNS; all or nothing where it matters, warnings where it does not
@@ -52,6 +53,13 @@ class Applied:
 
 
 class HostConfig(Protocol):
+    def recover(self) -> tuple[str, ...]:
+        """Before anything asks the network or the user.  Returns warnings.
+
+        A crash may have left name servers that only the tunnel reached: with them no gateway would ever be found.
+        Raises HostError as `prepare` does, so that nobody signs in for nothing.
+        """
+
     def warm_up(self) -> None:
         """Load what `apply` needs; changes nothing and never raises."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
@@ -79,6 +80,25 @@ class NativeHost:
         self._backend: Backend | None = None
         self._settings: DnsSettings | None = None
 
+    def recover(self) -> tuple[str, ...]:
+        with self._lock:
+            directory = run_dir(self._run_dir)
+            warnings = self._recover(directory)
+            with suppress(FileNotFoundError):  # raises Busy if a client of this profile lives
+                path = journal_path(directory, self._profile)
+                Journal.open(path, create=False, patience=JOURNAL_PATIENCE).close()
+            return warnings.texts()
+
+    @staticmethod
+    def _recover(directory: Path) -> Warnings:
+        warnings = Warnings()
+        for report in restore_all(directory):
+            if report.outcome is not Outcome.IN_USE:
+                warnings.extend(report.warnings)
+            if report.undone:
+                warnings.add(f"undone what a crash of {report.profile} had left: {', '.join(report.undone)}")
+        return warnings
+
     def warm_up(self) -> None:
         load_netlink()
 
@@ -87,12 +107,7 @@ class NativeHost:
             if self._journal is not None:
                 return ()
             directory = run_dir(self._run_dir)
-            warnings = Warnings()
-            for report in restore_all(directory):
-                if report.outcome is not Outcome.IN_USE:
-                    warnings.extend(report.warnings)
-                if report.undone:
-                    warnings.add(f"undone what a crash of {report.profile} had left: {', '.join(report.undone)}")
+            warnings = self._recover(directory)
             journal = Journal.open(journal_path(directory, self._profile), patience=JOURNAL_PATIENCE)
             try:
                 journal.begin(self._profile, still_to_undo(journal))

@@ -40,6 +40,10 @@ class ScriptHost:
         self._plan: HostPlan | None = None  # of the first connect
         self._variables: dict[str, str] = {}
 
+    def recover(self) -> tuple[str, ...]:
+        """What a script did, nobody else can undo."""
+        return ()
+
     def warm_up(self) -> None:
         """A script loads nothing of ours."""
 
