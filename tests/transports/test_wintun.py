@@ -168,6 +168,29 @@ def test_more_than_three_renewals_a_minute_are_too_many() -> None:
         rings.close()
 
 
+def test_each_registration_is_closed_exactly_once() -> None:
+    """The driver may have closed the handle itself; a second close would hit what has its number now (Q9)."""
+    closed: list[int] = []
+
+    class Counted(double.DoubleRegistration):
+        def close(self) -> None:
+            closed.append(id(self))
+            super().close()
+
+    made: list[Counted] = []
+
+    def register(descriptor: bytes) -> Counted:
+        double.register(descriptor)
+        made.append(Counted())
+        return made[-1]
+
+    rings = WintunRings(register, double.events(), mtu=1400, capacity=SMALL)
+    rings.renew()
+    rings.close()
+    rings.close()
+    assert closed == [id(one) for one in made] and len(made) == 2
+
+
 def test_a_registration_that_drains_is_waited_for() -> None:
     tries = []
 
