@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,10 @@ def test_removed_on_errors_too(error: type[BaseException]) -> None:
 def test_what_still_runs_inside_is_ended() -> None:
     with namespace("test") as space:
         child = space.popen("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done", stdin=None, stdout=None)
-        assert space.pids() != []
+        until = time.monotonic() + 10
+        while not space.pids():  # `ip netns exec` takes a moment to get inside
+            assert time.monotonic() < until
+            time.sleep(0.01)
     assert child.wait(5) != 0
     assert gone(space)
 
