@@ -16,8 +16,9 @@ from pathlib import Path
 LIBRARY = "libvpnengine.so"
 
 
-def meson(*args: str) -> None:
-    subprocess.run([sys.executable, "-m", "mesonbuild.mesonmain", *args], check=True)
+def meson(*args: str, quiet: bool = False) -> None:
+    command = [sys.executable, "-m", "mesonbuild.mesonmain", *args]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL if quiet else None)
 
 
 def declarations(header: str) -> str:
@@ -58,6 +59,15 @@ def build(root: Path, *, sanitize: bool = False) -> Path:
     shutil.copy2(built, fresh)
     fresh.replace(target)  # a running program keeps the file it has mapped
     return target
+
+
+def program(root: Path, name: str) -> Path:
+    """Build one of the programs that are not built by default; its path."""
+    folder = root / "build" / "engine"
+    if not (folder / "build.ninja").exists():
+        build(root)
+    meson("compile", "-C", str(folder), f"--ninja-args={name}", quiet=True)
+    return folder / name
 
 
 def check(root: Path) -> None:
