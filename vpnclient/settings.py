@@ -198,9 +198,12 @@ def _checked_path(path: str) -> str:
 
 
 def parse_resolve(entries: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """--resolve HOST:IP, repeatable.  Split at the first colon, so that IPv6 works without brackets."""
+    """--resolve HOST:IP, repeatable.  Split at the first colon, so that IPv6 works without brackets.
+
+    An empty one is none: `--authenticate` prints that for a gateway named by its address.
+    """
     found: dict[str, tuple[str, ...]] = {}
-    for entry in entries:
+    for entry in filter(None, entries):
         host, colon, address = entry.partition(":")
         address = address.removeprefix("[").removesuffix("]")
         if not colon or not host or not printable(host):

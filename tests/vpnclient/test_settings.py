@@ -91,6 +91,7 @@ def test_resolve() -> None:
         "a": ("192.0.2.1", "fd00::2"),
         "b": ("192.0.2.9",),
     }
+    assert parse_resolve([""]) == {}  # RESOLVE='' of --authenticate, for a gateway named by its address
 
 
 @pytest.mark.parametrize("text", ["vpn.test", ":192.0.2.1", "vpn.test:", "vpn.test:example.com", "a\n:192.0.2.1"])
