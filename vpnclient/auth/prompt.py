@@ -194,6 +194,10 @@ class TerminalUser(_FormUser):
             self._write(prompt)
             try:
                 return self._lines.next(wake)
+            except Woken:  # Ctrl-C: what is said next begins a line of its own
+                if not hidden:
+                    self._write("\n")
+                raise
             finally:
                 if hidden:
                     self._write("\n")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
-from vpnclient.events import Event, State, StateChanged, Statistics
+from vpnclient.events import Event, Failed, State, StateChanged, Statistics
 from vpnclient.settings import plain
 from vpnclient.view.text import Level, Line, lines, statistics
 
@@ -28,6 +28,7 @@ class PlainView:
         self._out, self._level, self._timestamps, self._now = out, level, timestamps, now
         self._totals: Statistics | None = None
         self._asked = False
+        self._failure = ""
 
     def __call__(self, event: Event) -> None:
         for line in self._lines(event):
@@ -49,10 +50,14 @@ class PlainView:
             self._totals = event
             asked, self._asked = self._asked, False
             return statistics(event) if asked else []
-        found = lines(event)
-        if isinstance(event, StateChanged) and event.state is State.CLOSED and self._totals is not None:
-            found += [Line(Level.INFO, line.text) for line in statistics(self._totals)]
-        return found
+        if isinstance(event, Failed):
+            self._failure = event.text
+        if not isinstance(event, StateChanged) or event.state is not State.CLOSED:
+            return lines(event)
+        if event.reason == self._failure:  # said already
+            event = StateChanged(State.CLOSED)
+        totals = statistics(self._totals) if self._totals is not None else []
+        return [*lines(event), *(Line(Level.INFO, line.text) for line in totals)]
 
     def _write(self, line: Line) -> None:
         stamp = time.strftime(STAMP, time.localtime(self._now())) if self._timestamps else ""

@@ -1,7 +1,8 @@
 """A terminal: coloured lines, and below them one live line while the tunnel is up.
 
-    connected  vpn.example.com  10.0.0.5  tun0   down 12.3 Mbit/s  up 1.2 Mbit/s   0:12:34   1 reconnect
+    connected  0:12:34  down 12.3 Mbit/s  up 1.2 Mbit/s  1 reconnect  vpn.example.com  10.0.0.5  tun0
 
+What changes comes first: a narrow terminal cuts off the end.
 It is drawn anew with each event, so at least once a second while statistics come, and taken away while a question is
 open.  NO_COLOR is honoured (by rich).
 """
@@ -68,15 +69,14 @@ class StatusLine:
     def text(self) -> Text:
         assert self._state is not None
         line = Text(str(self._state), style=f"bold {_LIVE_STATES[self._state]}", no_wrap=True, overflow="ellipsis")
-        parts = [self._target, self._address, self._interface]
+        parts = [duration(self._last.seconds)] if self._last is not None else []
         if self._state is State.CONNECTED:
             parts += [f"down {rate(max(self._down, 0))}", f"up {rate(max(self._up, 0))}"]
         else:
             parts.append(self._retry)
-        if self._last is not None:
-            parts.append(duration(self._last.seconds))
-            if self._last.reconnects:
-                parts.append(counted(self._last.reconnects, "reconnect"))
+        if self._last is not None and self._last.reconnects:
+            parts.append(counted(self._last.reconnects, "reconnect"))
+        parts += [self._target, self._address, self._interface]
         return line.append("  " + "  ".join(part for part in parts if part), style="not bold default")
 
 

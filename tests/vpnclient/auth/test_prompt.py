@@ -214,6 +214,19 @@ def test_cancelling_a_question_ends_its_thread_and_brings_the_echo_back() -> Non
         assert screen.echo
 
 
+def test_cancelling_an_open_question_ends_its_line() -> None:
+    async def ask_and_cancel(screen: Terminal) -> None:
+        task = asyncio.ensure_future(person(screen).fill(LOGIN))
+        await asyncio.to_thread(screen.read_until, "Username: ")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with terminal() as screen:
+        asyncio.run(ask_and_cancel(screen))
+        assert screen.rest().endswith("Username: \r\n")
+
+
 ASKING = """
 import asyncio, sys
 from protocols.base import Field, Form
