@@ -84,9 +84,6 @@ class ClientCertificateWanted(TlsError):
 class PinInvalid(TransportError, ValueError):
     """A configured pin cannot be read; known before any network use."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(f"pin-invalid: {text}")
-
 
 class IdentityError(TransportError):
     """A client certificate or its key cannot be used.

@@ -72,6 +72,8 @@ class Pin:
             value, good = _checked_base64(value)
         else:
             value, good = value.lower(), re.fullmatch("[0-9A-Fa-f]*", value) is not None
+        if not good and not prefix:
+            raise PinInvalid(f"{text[:_MAX_SHOWN]!r}: want pin-sha256:BASE64, or the 40 hex digits of a SHA-1")
         if not good:
             alphabet = "base64" if kind is PinKind.KEY_BASE64 else "hex digits"
             raise PinInvalid(f"{text[:_MAX_SHOWN]!r}: want {alphabet} after the prefix")

@@ -14,7 +14,7 @@ from transports.dialer import Dialer, DialSettings
 from transports.errors import TransportError
 from transports.http import HttpClient
 from transports.proxy import Proxy
-from transports.tls import Judge, TlsSettings
+from transports.tls import Judge, TlsContext, TlsSettings
 from vpnclient import __version__
 from vpnclient.errors import UsageError
 from vpnclient.host import HostConfig
@@ -46,6 +46,8 @@ def _tls(choice: TlsChoice, ask: AskPassphrase) -> TlsSettings:
     from transports.identity import load_identity
     from transports.pins import Pin
 
+    if choice.cafile is not None:
+        TlsContext(TlsSettings(system_trust=False, cafile=choice.cafile))  # says now what is wrong with it
     identity = None
     if choice.certificate is not None:
         given = choice.key_password

@@ -127,7 +127,7 @@ _KNOWN: tuple[tuple[type[Exception], str, Exit, str], ...] = (
     (transport.Unreachable, "unreachable", Exit.UNREACHABLE, "check the name, your network and any proxy"),
     (transport.ConnectionLost, "connection-lost", Exit.UNREACHABLE, "check your network, then try again"),
     (transport.ProxyError, "proxy", Exit.UNREACHABLE, "check --proxy and its user and password"),
-    (transport.TlsError, "tls", Exit.PROTOCOL, "run again with -vv to see the handshake's details"),
+    (transport.TlsError, "tls", Exit.PROTOCOL, "is this the right port? run again with -vv for details"),
     (transport.HttpError, "http", Exit.PROTOCOL, "is this the right host and port? run again with -vv"),
     (
         transport.DeviceError,
@@ -139,11 +139,16 @@ _KNOWN: tuple[tuple[type[Exception], str, Exit, str], ...] = (
 )
 
 
+_WRONG_PIN = "this is not the key that was pinned: ask your administrator whether it has changed before you connect"
+
+
 def explain(error: BaseException) -> Failure:
     """What to tell the user about an error of any floor."""
     if isinstance(error, ClientError):
         return Failure(error.code, str(error), error.hint, error.exit_code)
     for kind, code, exit_code, hint in _KNOWN:
         if isinstance(error, kind):
+            if getattr(error, "pinned", False):
+                hint = _WRONG_PIN
             return Failure(code, str(error), hint, exit_code)
     return Failure("internal", f"{type(error).__name__}: {error}", "this is a bug: please report it", Exit.INTERNAL)

@@ -83,9 +83,14 @@ def test_prefixes(text: str, matches: bool) -> None:
     ],
 )
 def test_malformed_pins_are_named_when_they_are_read(text: str) -> None:
-    with pytest.raises(PinInvalid, match=r"^pin-invalid: ") as caught:
+    with pytest.raises(PinInvalid, match="want ") as caught:
         Pin.parse(text, allow_prefix=True)
     assert isinstance(caught.value, ValueError)
+
+
+def test_a_word_without_a_prefix_is_told_what_a_pin_looks_like() -> None:
+    with pytest.raises(PinInvalid, match=r"^'zzz': want pin-sha256:BASE64"):
+        Pin.parse("zzz")
 
 
 def test_the_other_kind_of_sha1_is_pointed_out() -> None:  # Q12

@@ -31,6 +31,14 @@ def test_the_nearest_class_decides() -> None:
     assert explain(protocols.errors.NotSupported("sso-required", "a browser")).code == "not-supported"
 
 
+def test_a_pin_that_does_not_match_is_not_to_be_replaced_at_once() -> None:
+    summary = transports.errors.CertificateSummary("CN=a", "CN=a", "", "", (), "pin-sha256:x=", "")
+    unknown = transports.errors.NotTrusted("vpn.test", "signer unknown", summary)
+    pinned = transports.errors.NotTrusted("vpn.test", "no pin matches", summary, pinned=True)
+    assert "add --servercert" in explain(unknown).hint and "add --servercert" not in explain(pinned).hint
+    assert explain(pinned).exit_code == Exit.NOT_TRUSTED and "has changed" in explain(pinned).hint
+
+
 def test_an_own_error_brings_its_hint() -> None:
     failure = explain(ClientError("text", hint="hint"))
     assert (failure.code, failure.text, failure.hint) == ("internal", "text", "hint")
