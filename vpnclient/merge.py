@@ -95,6 +95,8 @@ def settle(given: Given, environ: MutableMapping[str, str], stdin: Lines, warn: 
 
 def _settle(given: Given, environ: MutableMapping[str, str], stdin: Lines, warn: Callable[[str], None]) -> Settings:
     profile = _profile(given.target, environ)
+    if profile is None and (said := profiles.missed(given.target, environ)):
+        warn(said)
     layers = Layers(given.values, _environment(environ), profile.values if profile else {})
     server = parse_server(layers.text("server") if profile else given.target, path=layers.text("path"))
     cookie, password = _stdin_secrets(given.stdin, stdin)

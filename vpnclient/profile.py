@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from vpnclient.auth.secrets import SecretSource
@@ -61,6 +62,18 @@ def find(name: str, environ: Mapping[str, str]) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+def missed(name: str, environ: Mapping[str, str]) -> str:
+    """What to say about a host that was probably meant as a profile; "": nothing."""
+    if not _NAME.fullmatch(name) or "." in name:
+        return ""
+    user = environ.get("SUDO_USER", "")
+    own = Path(os.path.expanduser(f"~{user}"), ".config", "vpnclient", name + SUFFIX)
+    if user and own.is_file():
+        return f"{own} is not looked at under sudo: move it to {SYSTEM_DIR} to use it as root"
+    near = get_close_matches(name, names(environ), n=1)
+    return f"no profile {name!r}, so it is taken for a host; did you mean {near[0]}?" if near else ""
 
 
 def names(environ: Mapping[str, str]) -> dict[str, Path]:

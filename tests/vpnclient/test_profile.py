@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vpnclient import profile as profiles
 from vpnclient.auth.secrets import SecretSource, SourceKind
 from vpnclient.errors import Exit, explain
-from vpnclient.profile import ProfileInvalid
+from vpnclient.profile import ProfileInvalid, missed
 from vpnclient.profile_reader import read, suggestion
 from vpnclient.schema import ITEMS
 
@@ -222,3 +222,20 @@ def test_no_two_items_share_a_name_a_key_or_an_option() -> None:
     flags = [flag for item in everything for text in item.flags for flag in text.split("/")]
     assert len(set(keys)) == len(keys) and len(set(flags)) == len(flags)
     assert len({item.name for item in everything}) == len(everything)
+
+
+def test_a_profile_that_was_probably_meant(tmp_path: Path) -> None:
+    environ = {"VPNCLIENT_PROFILE_DIR": str(tmp_path)}
+    (tmp_path / "work.yaml").write_text("server: vpn.test\n")
+    assert missed("wrok", environ) == "no profile 'wrok', so it is taken for a host; did you mean work?"
+    assert missed("elsewhere", environ) == missed("work.test", environ) == missed("[::1]", environ) == ""
+
+
+def test_a_profile_of_the_user_who_said_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / ".config" / "vpnclient" / "work.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("server: vpn.test\n")
+    monkeypatch.setattr("os.path.expanduser", lambda path: str(tmp_path) if path == "~ann" else path)
+    environ = {"VPNCLIENT_PROFILE_DIR": str(tmp_path), "SUDO_USER": "ann"}
+    assert missed("work", environ) == f"{own} is not looked at under sudo: move it to /etc/vpnclient to use it as root"
+    assert missed("work", {**environ, "SUDO_USER": "bob"}) == ""
