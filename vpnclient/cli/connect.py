@@ -44,8 +44,9 @@ echo "$PASSWORD" | vpnclient connect vpn.example.com -u alice --passwd-on-stdin 
 
 eval "$(vpnclient connect vpn.example.com --authenticate)"
 
-Every option is a VPNCLIENT_NAME in the environment, too.  Ctrl-C or SIGTERM end the session, SIGHUP leaves it open at
-the gateway, SIGUSR1 shows statistics, SIGUSR2 reconnects.
+Every option is a VPNCLIENT_NAME in the environment, too.
+
+Ctrl-C or SIGTERM: end the session.  SIGHUP: leave it open at the gateway.  SIGUSR1: statistics.  SIGUSR2: reconnect.
 """
 
 app = typer.Typer()

@@ -34,6 +34,16 @@ _CLICK_USAGE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
 _OF_THE_ROOT = ("install_completion", "show_completion")  # options that typer gives to every app
 
 
+_EPILOG = """Examples:
+
+vpnclient connect vpn.example.com --user alice
+
+vpnclient profile list
+
+vpnclient lab demo
+"""
+
+
 class Commands(TyperGroup):
     """The commands of COMMANDS, known by name until one is called."""
 
@@ -110,7 +120,7 @@ def _as_usage_error(error: BaseException, arguments: Sequence[str]) -> UsageErro
     if type(error).__name__ == "NoSuchOption" and option:
         return UsageError(f"no such option: {option}", hint=_about(option, getattr(error, "possibilities", None)))
     if text.startswith("No such command"):
-        return _unknown_command(arguments)
+        return _unknown_command(arguments, getattr(error, "ctx", None))
     format_message = getattr(error, "format_message", None)
     text = (format_message() if callable(format_message) else text).rstrip(".")
     return UsageError(text[:1].lower() + text[1:], hint="see vpnclient --help")
@@ -127,10 +137,17 @@ def _about(option: str, near: Sequence[str] | None) -> str:
     return "see vpnclient connect --help"
 
 
-def _unknown_command(arguments: Sequence[str]) -> UsageError:
+def _unknown_command(arguments: Sequence[str], where: typer.Context | None) -> UsageError:
+    """where: the group that does not know the word; None, or a context without a parent: the program itself."""
     from difflib import get_close_matches
 
-    word = next((argument for argument in arguments if not argument.startswith("-")), "")
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    if where is not None and where.parent is not None:
+        known = cast(TyperGroup, where.command).list_commands(where)
+        word = next((word for word in words[where.command_path.count(" ") :] if word not in known), "")
+        near = get_close_matches(word, known, n=1) or known
+        return UsageError(f"no such command: {word!r}", hint=f"there is {where.command_path} {' | '.join(near)}")
+    word = next(iter(words), "")
     near = get_close_matches(word, COMMANDS, n=1)
     hint = f"did you mean vpnclient {near[0]}?" if near else f"to connect: vpnclient connect {word}"
     return UsageError(f"no such command: {word!r}", hint=hint)
@@ -167,7 +184,7 @@ app = typer.Typer(
     name="vpnclient",
     cls=Commands,
     help=f"vpnclient {__version__}: a client for SSL VPN gateways.",
-    epilog="Examples: vpnclient connect vpn.example.com --user alice; vpnclient profile list; vpnclient lab demo",
+    epilog=_EPILOG,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -14,6 +14,7 @@ from vpnclient import profile as profiles
 from vpnclient.errors import Exit, UsageError
 from vpnclient.profile import Profile, ProfileInvalid
 from vpnclient.schema import BY_KEY, Kind, Value
+from vpnclient.view.text import counted
 
 app = typer.Typer(
     help="Profiles: gateways under short names, in ~/.config/vpnclient/NAME.yaml or /etc/vpnclient/NAME.yaml.",
@@ -34,7 +35,7 @@ def list_profiles() -> None:
             profile = profiles.load(path)
             rows.append((name, _text(profile, "server"), _text(profile, "title"), str(path)))
         except ProfileInvalid as exc:
-            rows.append((name, "(invalid)", f"{len(exc.problems)} problems; see profile check", str(path)))
+            rows.append((name, "(invalid)", f"{counted(len(exc.problems), 'problem')}; see profile check", str(path)))
     if not rows:
         folders = " or ".join(str(folder) for folder in profiles.directories(os.environ))
         print(f"no profiles in {folders}", file=sys.stderr)

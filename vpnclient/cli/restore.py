@@ -9,7 +9,7 @@ from vpnclient.errors import Exit
 app = typer.Typer()
 
 
-@app.command(epilog="It also happens of itself at the next connect.  Example: sudo vpnclient restore")
+@app.command(epilog="It also happens of itself at the next connect.\n\nExample: sudo vpnclient restore")
 def restore() -> None:
     """Undo what a client that died left behind: routes, addresses and DNS.  Running clients are left alone."""
     from vpnclient.host.restore import Outcome, restore_all

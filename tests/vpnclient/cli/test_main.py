@@ -63,13 +63,29 @@ def test_an_unknown_command(word: str, hint: str) -> None:
     assert result.stderr.startswith(f"error: no such command: '{word}'\nhint: ") and hint in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("lab", "serve", "foo"), "there is vpnclient lab serve anyconnect"),
+        (("profile", "shw"), "there is vpnclient profile show\n"),
+        (("profile", "x"), "there is vpnclient profile list | show | check"),
+    ],
+)
+def test_an_unknown_command_of_a_group(words: tuple[str, ...], hint: str) -> None:
+    result = invoke(*words)
+    assert result.exit_code == Exit.USAGE
+    assert result.stderr.startswith(f"error: no such command: '{words[-1]}'\n") and hint in result.stderr
+
+
 def test_profiles_in_a_pipe(folder: Path) -> None:
     (folder / "work.yaml").write_text("server: vpn.test\ntitle: Work\n")
     (folder / "bad.yaml").write_text("usr: x\n")
+    (folder / "empty.yaml").write_text("")
     result = invoke("profile", "list")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         f"bad\t(invalid)\t2 problems; see profile check\t{folder}/bad.yaml",
+        f"empty\t(invalid)\t1 problem; see profile check\t{folder}/empty.yaml",
         f"work\tvpn.test\tWork\t{folder}/work.yaml",
     ]
 
