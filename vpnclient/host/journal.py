@@ -1,7 +1,7 @@
 """The journal of one profile: every change of the host, on disk before it is made.
 
 RUN_DIR/PROFILE.journal, JSON lines; the first names boot, process and network namespace, each further one is an
-entry with what is needed to undo it safely.  The file is locked (flock) for the whole run, so that two clients
+entry with what is needed to undo it safely.  The file is locked (system.py) for the whole run, so that two clients
 cannot own one profile; a journal that is not locked belongs to nobody alive.
 Source: host-config specification, section 4.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -21,9 +20,19 @@ from pathlib import Path
 from typing import ClassVar
 
 from vpnclient.errors import HostError
+from vpnclient.host.system import (
+    DEFAULT_RUN_DIR,
+    OPEN_FLAGS,
+    boot_id,
+    is_private,
+    lock,
+    network_namespace,
+    process_started,
+    remove_locked,
+    rename_locked,
+)
 
 VERSION = 1
-DEFAULT_RUN_DIR = Path("/run/vpnclient")
 RUN_DIR_VARIABLE = "VPNCLIENT_RUN_DIR"
 MAX_JOURNAL = 32 << 20  # bytes that are read back
 MAX_NAME = 100  # characters of a profile's name that go into the file name
@@ -37,7 +46,7 @@ class DamagedLine(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Who wrote the journal.  started: clock ticks since boot (field 22 of /proc/PID/stat).  netns: inode."""
+    """Who wrote the journal.  started: when that process began, as system.py tells it.  netns: inode, or 0."""
 
     kind: ClassVar[str] = "header"
     version: int
@@ -210,7 +219,7 @@ class Journal:
 
     @classmethod
     def _open(cls, path: Path, create: bool) -> Journal:
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        flags = os.O_RDWR | OPEN_FLAGS | (os.O_CREAT if create else 0)
         for _attempt in range(_LOCK_ATTEMPTS):
             try:
                 fd = os.open(path, flags, 0o600)
@@ -231,15 +240,15 @@ class Journal:
     def _lock(fd: int, path: Path) -> bool:
         """True: locked, and still the file of that name.  Raises Busy."""
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock(fd)
         except OSError as exc:
-            if exc.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise HostError(f"cannot lock the journal {path}: {exc.strerror}") from exc
+            raise HostError(f"cannot lock the journal {path}: {exc.strerror}") from exc
+        if not locked:
             header = parse(_read(fd)).header
             if header is None:
-                raise Busy(path.stem, 0, passing=True) from exc
+                raise Busy(path.stem, 0, passing=True)
             passing = header.pid != os.getpid() and not owner_lives(header)
-            raise Busy(header.profile, header.pid, passing=passing) from exc
+            raise Busy(header.profile, header.pid, passing=passing)
         with contextlib.suppress(FileNotFoundError):
             return os.fstat(fd).st_ino == path.stat().st_ino
         return False
@@ -274,15 +283,15 @@ class Journal:
 
     def remove(self) -> None:
         """Nothing is left to undo: delete the file and unlock."""
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
-        self.close()
+        if self._fd >= 0:
+            remove_locked(self._fd, self.path)
+            self._fd = -1
 
     def set_aside(self) -> Path:
         """Keep a damaged journal for a look, under another name, and unlock."""
         aside = self.path.with_suffix(".damaged")
-        self.path.replace(aside)
-        self.close()
+        rename_locked(self._fd, self.path, aside)
+        self._fd = -1
         return aside
 
     def close(self) -> None:
@@ -310,7 +319,9 @@ def run_dir(wanted: Path | None = None) -> Path:
     except OSError as exc:
         hint = "run it as root" if exc.errno in (errno.EACCES, errno.EPERM) else ""
         raise HostError(f"cannot use the directory {path}: {exc.strerror}", hint=hint) from exc
-    if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
+    if not os.access(path, os.R_OK | os.X_OK):  # what is in it would pass for nothing
+        raise HostError(f"cannot read the directory {path}", hint="run it as root")
+    if not is_private(path, status):
         raise HostError(f"directory {path} is writable by others: it decides what is written to this host")
     return path
 
@@ -328,39 +339,8 @@ def this_process(profile: str) -> Header:
     return Header(VERSION, profile, boot_id(), pid, process_started(pid) or 0, network_namespace())
 
 
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def network_namespace() -> int:
-    """Inode of the calling thread's network namespace."""
-    return os.stat("/proc/thread-self/ns/net").st_ino
-
-
-def process_started(pid: int) -> int | None:
-    """When a process began, in clock ticks since boot; None: there is none."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return int(text.rpartition(")")[2].split()[19])  # field 22; the name in field 2 may hold spaces
-
-
 def owner_lives(header: Header) -> bool:
     """The process that wrote this header is still running (and it is not this one)."""
     if header.pid == os.getpid() or header.boot != boot_id():
         return False
     return process_started(header.pid) == header.started
-
-
-def namespace_lives(inode: int, candidates: Sequence[str] = ("/proc", "/run/netns")) -> bool:
-    """Some process or a name still holds the network namespace of this inode."""
-    processes, names = (Path(candidate) for candidate in candidates)
-    holders = [path / "ns/net" for path in processes.glob("[0-9]*")]
-    with contextlib.suppress(OSError):
-        holders.extend(names.iterdir())
-    for holder in holders:
-        with contextlib.suppress(OSError):
-            if holder.stat().st_ino == inode:
-                return True
-    return False

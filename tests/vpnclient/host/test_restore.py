@@ -121,3 +121,10 @@ def test_what_cannot_be_undone_is_kept(tmp_path: Path, resolv_conf: Path, monkey
     assert path.exists()
     assert [report.outcome for report in restore_all(tmp_path / "run")] == [Outcome.RESTORED]
     assert resolv_conf.read_text() == OLD
+
+
+def test_a_directory_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # as for anybody but root
+    with pytest.raises(HostError, match="cannot read the directory") as caught:
+        restore_all(tmp_path)
+    assert caught.value.hint == "run it as root"
