@@ -92,7 +92,8 @@ class Link:
             if ending is None:
                 self._log(f"{event.kind.name.lower().replace('_', ' ')} {event.text}".rstrip())
             else:
-                self.end(Hangup(f"{ending} {event.text}".rstrip(), forget=False))
+                detail = event.text if event.kind is not PumpEventKind.LINK_EOF else ""  # the pump's word for a client
+                self.end(Hangup(f"{ending}: {detail}" if detail else ending, forget=False))
         self._schedule()
 
     def _on_time(self) -> None:

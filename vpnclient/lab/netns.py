@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 
-from vpnclient.errors import ClientError
+from vpnclient.errors import ClientError, Exit
 
 NETNS_ETC = Path("/etc/netns")
 COMMAND_TIMEOUT = 30.0  # seconds for a command that only configures
@@ -41,7 +41,7 @@ DUMMY_MAC = "02:00:00:00:00:fe"
 class LabError(ClientError):
     """The lab cannot be built, or a command in it failed."""
 
-    code = "lab"
+    code, exit_code = "lab", Exit.HOST
 
 
 def missing_requirements() -> list[str]:

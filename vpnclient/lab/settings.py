@@ -54,7 +54,7 @@ class LabSettings:
             wrong.append(f"--network: got {self.network}, want at least a /30")
         if not self.users and self.client_ca is None:
             wrong.append("nobody could sign in: give --user with --password-stdin, or --client-ca")
-        if self.rekey_time and self.rekey_method not in ("ssl", "new-tunnel"):
+        if self.rekey_method not in ("ssl", "new-tunnel", *(() if self.rekey_time else ("none",))):
             wrong.append(f"--rekey-method: got {self.rekey_method!r}, want ssl or new-tunnel")
         if self.tls_max not in ("", "1.2", "1.3"):
             wrong.append(f"--tls-max: got {self.tls_max!r}, want 1.2 or 1.3")

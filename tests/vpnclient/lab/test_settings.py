@@ -25,6 +25,7 @@ def test_good_settings_have_no_problems() -> None:
         (replace(GOOD, network=IPv4Network("10.0.0.0/31")), "want at least a /30"),
         (replace(GOOD, users={}), "nobody could sign in"),
         (replace(GOOD, rekey_time=4, rekey_method="never"), "want ssl or new-tunnel"),
+        (replace(GOOD, rekey_method="never"), "want ssl or new-tunnel"),
         (replace(GOOD, tls_max="1.1"), "want 1.2 or 1.3"),
         (replace(GOOD, dpd=-1), "dpd: must not be negative"),
     ],
