@@ -19,12 +19,10 @@ from vpnclient.host.journal import (
     Entry,
     Header,
     Journal,
-    boot_id,
-    namespace_lives,
-    network_namespace,
     owner_lives,
     run_dir,
 )
+from vpnclient.host.system import boot_id, namespace_lives, network_namespace
 from vpnclient.host.undo import undo_entries
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vpnclient.errors import HostError
-from vpnclient.host import journal
+from vpnclient.host import journal, system
 from vpnclient.host.journal import (
     AddressEntry,
     Busy,
@@ -163,8 +163,8 @@ def test_owner_is_pid_and_start_time_and_boot() -> None:
 
 
 def test_our_namespace_lives() -> None:
-    assert journal.namespace_lives(journal.network_namespace())
-    assert not journal.namespace_lives(1)
+    assert system.namespace_lives(system.network_namespace())
+    assert not system.namespace_lives(1)
 
 
 @pytest.mark.parametrize(
