@@ -124,21 +124,9 @@ static void on_flag(struct hdlc *h, struct ve_sink *sink)
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------ */
 
-/* The PPP header byte by byte, as it says itself where it ends. */
-static void in_head(struct hdlc *h, struct ve_sink *sink, struct hdlc_run *run)
+/* The header is known. */
+static void on_head(struct hdlc *h, struct ve_sink *sink)
 {
-	uint8_t byte = *run->in++;
-
-	run->left--;
-	if (byte == HDLC_ESCAPE && !run->escaped) {
-		run->escaped = 1;
-		return;
-	}
-	h->head[h->head_length++] = run->escaped ? byte ^ HDLC_FLIP : byte;
-	run->escaped = 0;
-	h->parsed = ppp_parse(h->head, h->head_length, &h->header);
-	if (h->parsed == VE_EMPTY)
-		return;
 	h->state = IN_BODY;
 	h->fcs = h->kernel->fcs(HDLC_FCS_START, h->head, h->head_length);
 	h->body = h->parsed == VE_OK ? h->head_length - h->header.length : 0;	/* 1 if it took ff and what is no 03 */
@@ -147,6 +135,50 @@ static void in_head(struct hdlc *h, struct ve_sink *sink, struct hdlc_run *run)
 	h->passes = h->parsed == VE_OK && ppp_is_data(h->header.protocol) && ppp_may_pass(&h->ppp, h->header.protocol);
 	if (h->passes)
 		h->packet = ve_sink_reserve(sink, PPP_MAX_INFORMATION);
+}
+
+static int is_special(const uint8_t *bytes, size_t n)
+{
+	int special = 0;
+
+	for (size_t i = 0; i < n; i++)
+		special |= bytes[i] == HDLC_FLAG || bytes[i] == HDLC_ESCAPE;
+	return special;
+}
+
+/* A whole header at once, where nothing in it is escaped: nearly always.  1: it was. */
+static int whole_head(struct hdlc *h, struct hdlc_run *run)
+{
+	if (h->head_length || run->escaped || run->left < PPP_MAX_HEADER || is_special(run->in, PPP_MAX_HEADER))
+		return 0;
+	h->parsed = ppp_parse(run->in, PPP_MAX_HEADER, &h->header);
+	h->head_length = h->header.length;
+	memcpy(h->head, run->in, PPP_MAX_HEADER);
+	run->in += h->head_length;
+	run->left -= h->head_length;
+	return 1;
+}
+
+/* The PPP header byte by byte, as it says itself where it ends. */
+static void in_head(struct hdlc *h, struct ve_sink *sink, struct hdlc_run *run)
+{
+	uint8_t byte;
+
+	if (whole_head(h, run)) {
+		on_head(h, sink);
+		return;
+	}
+	byte = *run->in++;
+	run->left--;
+	if (byte == HDLC_ESCAPE && !run->escaped) {
+		run->escaped = 1;
+		return;
+	}
+	h->head[h->head_length++] = run->escaped ? byte ^ HDLC_FLIP : byte;
+	run->escaped = 0;
+	h->parsed = ppp_parse(h->head, h->head_length, &h->header);
+	if (h->parsed != VE_EMPTY)
+		on_head(h, sink);
 }
 
 /* Where the next byte of the body goes; no room: the frame is too long. */
