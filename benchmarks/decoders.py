@@ -28,7 +28,7 @@ from transports.tun import Tun
 
 SIZES = (64, 576, 1400)  # bytes of IP packet
 IN_NAMESPACE = "VPNCLIENT_BENCH_NAMESPACE"  # set where this runs in a namespace of its own
-ROUNDS, QUICK_ROUNDS = 101, 15  # of the C loops
+ROUNDS, QUICK_ROUNDS = 201, 15  # of the C loops
 REPEATS, QUICK_REPEATS = 7, 5  # of the Python ones
 
 

@@ -60,7 +60,7 @@ def figures(rows: Sequence[Row], language: str, size: int) -> tuple[list[str], l
             continue
         line = [row.name, megapackets(row.decode["memory"]), megabytes(row.decode["memory"], size)]
         line += [megapackets(row.decode[sink]) if sink in row.decode else "no root" for sink in ("wintun", "tun")]
-        line += [megapackets(row.encode), megabytes(row.encode, size)]
+        line += [megapackets(row.encode), "header" if row.header_only else megabytes(row.encode, size)]
         line += [percent(row.shares[name]) for name in ("in_place", "copied", "expanded")]
         if language == "C":
             line += [f"{abs(row.copies['decode']):.2f}/{row.copies['encode']:.2f}", f"{row.bytes_on_wire:.0f}"]
