@@ -6,6 +6,7 @@ The one place that reads the user's certificate and CA files, and turns texts in
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -82,11 +83,15 @@ def make_http(settings: Settings, dialer: Dialer, on_traffic: Callable[[str], No
 
 
 def make_host(settings: Settings) -> HostConfig:
-    """A script of the user's, or natively; netlink is loaded only when it is used."""
+    """A script of the user's, or natively as this system does it; what that needs is loaded when it is used."""
     if settings.script:
         from vpnclient.host.script import ScriptHost
 
         return ScriptHost(settings.script)
+    if sys.platform == "win32":
+        from vpnclient.host.windows.host import WindowsHost
+
+        return WindowsHost(profile_name(settings))
     from vpnclient.host.linux import NativeHost
 
     return NativeHost(profile_name(settings))

@@ -122,10 +122,60 @@ class DnsResolvconfEntry:
     openresolv: bool
 
 
-Entry = LinkEntry | AddressEntry | RouteEntry | DnsFileEntry | DnsResolvedEntry | DnsResolvconfEntry
+@dataclass(frozen=True, slots=True)
+class WindowsAddressEntry:
+    """An address of ours.  luid: of the interface; it keeps it over reboots."""
+
+    kind: ClassVar[str] = "windows-address"
+    luid: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsRouteEntry:
+    """A route of ours.  gateway "": on-link."""
+
+    kind: ClassVar[str] = "windows-route"
+    luid: int
+    dst: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsDnsEntry:
+    """Name servers of the tunnel adapter.  adapter: its GUID in braces."""
+
+    kind: ClassVar[str] = "windows-dns"
+    adapter: str
+
+
+@dataclass(frozen=True, slots=True)
+class NrptEntry:
+    """A rule of the name resolution policy table.  rule: its GUID in braces."""
+
+    kind: ClassVar[str] = "nrpt"
+    rule: str
+
+
+WindowsEntry = WindowsAddressEntry | WindowsRouteEntry | WindowsDnsEntry | NrptEntry
+LinuxEntry = LinkEntry | AddressEntry | RouteEntry | DnsFileEntry | DnsResolvedEntry | DnsResolvconfEntry
+Entry = LinuxEntry | WindowsEntry
+SURVIVES_BOOT = (DnsFileEntry, WindowsDnsEntry, NrptEntry)  # kinds that are to be undone even after a reboot
 _KINDS: dict[str, type[Header | Entry]] = {
     kind.kind: kind
-    for kind in (Header, LinkEntry, AddressEntry, RouteEntry, DnsFileEntry, DnsResolvedEntry, DnsResolvconfEntry)
+    for kind in (
+        Header,
+        LinkEntry,
+        AddressEntry,
+        RouteEntry,
+        DnsFileEntry,
+        DnsResolvedEntry,
+        DnsResolvconfEntry,
+        WindowsAddressEntry,
+        WindowsRouteEntry,
+        WindowsDnsEntry,
+        NrptEntry,
+    )
 }
 
 

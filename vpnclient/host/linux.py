@@ -12,13 +12,10 @@ Source: host-config specification, sections 2.2 to 2.6 and 11.
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
-from typing import NoReturn
 
 from protocols.base import Address, Network
 from vpnclient.errors import HostError
@@ -34,15 +31,11 @@ from vpnclient.host.journal import (
     DnsFileEntry,
     DnsResolvconfEntry,
     DnsResolvedEntry,
-    Entry,
-    Journal,
     LinkEntry,
     RouteEntry,
-    journal_path,
-    run_dir,
 )
+from vpnclient.host.journalled import JournalledHost, applied
 from vpnclient.host.netlink import ADDR_GEN_MODE_NONE, Link, Netlink, NetlinkFailure, load_netlink
-from vpnclient.host.restore import Outcome, restore_all, still_to_undo
 from vpnclient.host.routes import (
     PROTO,
     TABLE_MAIN,
@@ -58,21 +51,20 @@ from vpnclient.host.routes import (
 from vpnclient.host.undo import undo_entries
 from vpnclient.host.warn import Warnings
 
-JOURNAL_PATIENCE = 5.0  # seconds to wait while somebody else cleans up after a crash of this profile
 _METRIC = {4: 0, 6: 1024}  # what the kernel gives a route that names none; the same twice is refused
 _IPV6_OFF = Path("/proc/sys/net/ipv6/conf")
 
 
-class NativeHost:
+class NativeHost(JournalledHost):
     """HostConfig for one tunnel of one profile.  run_dir: for the journals, default /run/vpnclient."""
+
+    failure = NetlinkFailure
 
     def __init__(
         self, profile: str = "default", *, run_dir: Path | None = None, resolv_conf: Path = RESOLV_CONF
     ) -> None:
-        self._profile, self._run_dir, self._resolv_conf = profile, run_dir, resolv_conf
-        self._lock = threading.RLock()  # a change of the host is never interrupted, not even by undo
-        self._journal: Journal | None = None
-        self._plan: HostPlan | None = None
+        super().__init__(profile, run_dir)
+        self._resolv_conf = resolv_conf
         self._link_noted = False
         self._names: dict[int, str] = {}  # of links, by index, as last seen
         self._owned: dict[Network, Route] = {}
@@ -80,68 +72,8 @@ class NativeHost:
         self._backend: Backend | None = None
         self._settings: DnsSettings | None = None
 
-    def recover(self) -> tuple[str, ...]:
-        with self._lock:
-            directory = run_dir(self._run_dir)
-            warnings = self._recover(directory)
-            with suppress(FileNotFoundError):  # raises Busy if a client of this profile lives
-                path = journal_path(directory, self._profile)
-                Journal.open(path, create=False, patience=JOURNAL_PATIENCE).close()
-            return warnings.texts()
-
-    @staticmethod
-    def _recover(directory: Path) -> Warnings:
-        warnings = Warnings()
-        for report in restore_all(directory):
-            if report.outcome is not Outcome.IN_USE:
-                warnings.extend(report.warnings)
-            if report.undone:
-                warnings.add(f"undone what a crash of {report.profile} had left: {', '.join(report.undone)}")
-        return warnings
-
     def warm_up(self) -> None:
         load_netlink()
-
-    def prepare(self, plan: HostPlan | None = None) -> tuple[str, ...]:
-        with self._lock:
-            if self._journal is not None:
-                return ()
-            directory = run_dir(self._run_dir)
-            warnings = self._recover(directory)
-            journal = Journal.open(journal_path(directory, self._profile), patience=JOURNAL_PATIENCE)
-            try:
-                journal.begin(self._profile, still_to_undo(journal))
-            except OSError as exc:
-                journal.close()
-                raise HostError(f"cannot write the journal {journal.path}: {exc.strerror}") from exc
-            except BaseException:
-                journal.close()
-                raise
-            self._journal = journal
-            return warnings.texts()
-
-    def apply(self, plan: HostPlan) -> Applied:
-        with self._lock:
-            warnings = Warnings()
-            warnings.extend(self.prepare(plan))
-            try:
-                return self._configure(plan, warnings)
-            except NetlinkFailure as exc:
-                self._fail(HostError(str(exc), hint=_hint(exc)), exc)
-            except HostError as exc:
-                self._fail(exc, exc.__cause__)
-            except BaseException:
-                self.undo()
-                raise
-
-    def update(self, plan: HostPlan) -> Applied:
-        with self._lock:
-            if self._plan is None:
-                return self.apply(plan)
-            try:
-                return self._configure(plan, Warnings())
-            except NetlinkFailure as exc:
-                raise HostError(str(exc), hint=_hint(exc)) from exc
 
     def before_reconnect(self, gateways: tuple[Address, ...] = ()) -> tuple[str, ...]:
         """Routes past the tunnel follow the host's present routes (another Wi-Fi, another next hop)."""
@@ -162,31 +94,15 @@ class NativeHost:
                 warnings.add(str(exc))  # offline, most likely: the next attempt looks again
             return warnings.texts()
 
-    def undo(self) -> tuple[str, ...]:
-        with self._lock:
-            journal, self._journal = self._journal, None
-            self._plan = self._backend = self._settings = None
-            self._link_noted = False
-            self._owned.clear()
-            self._addresses.clear()
-            if journal is None:
-                return ()
-            try:
-                result = undo_entries(journal.entries)
-                if result.failed:
-                    return (*result.warnings, f"what is left will be undone by the next start ({journal.path})")
-                journal.remove()
-                return result.warnings
-            except OSError as exc:
-                return (f"cannot remove the journal {journal.path}: {exc.strerror}",)
-            finally:
-                journal.close()
+    def _forget(self) -> None:
+        self._backend = self._settings = None
+        self._link_noted = False
+        self._owned.clear()
+        self._addresses.clear()
 
-    def _fail(self, error: HostError, cause: BaseException | None) -> NoReturn:
-        left = self.undo()
-        if left:
-            error.hint = "; ".join(filter(None, (error.hint, *left)))
-        raise error from cause
+    def _hint(self, error: Exception) -> str:
+        denied = isinstance(error, NetlinkFailure) and error.code == errno.EPERM
+        return "run it as root, or with CAP_NET_ADMIN" if denied else ""
 
     # one pass: used for the first time and for every change
 
@@ -203,17 +119,7 @@ class NativeHost:
             self._drop_addresses(netlink, layout)
         self._plan = plan
         settings = self._set_dns(plan, link.index, layout, warnings)
-        lost = refused | {
-            ip_network("0.0.0.0/0" if half.version == 4 else "::/0") for half in refused if half.prefixlen == 1
-        }
-        return Applied(
-            routes=tuple(str(network) for network in layout.includes if network not in lost),
-            excluded=tuple(str(network) for network in layout.excludes if network not in refused),
-            dns=tuple(str(server) for server in settings.servers) if settings else (),
-            search_domains=settings.search if settings else (),
-            dns_backend=self._backend.name if settings and self._backend else "off",
-            warnings=warnings.texts(),
-        )
+        return applied(layout, refused, settings, self._backend.name if self._backend else "off", warnings)
 
     @staticmethod
     def _link(netlink: Netlink, name: str) -> Link:
@@ -316,12 +222,6 @@ class NativeHost:
         gateway = str(route.gateway) if route.gateway else ""
         return RouteEntry(str(route.dst), gateway, route.oif, self._names[route.oif], TABLE_MAIN, PROTO)
 
-    def _record(self, *entries: Entry) -> None:
-        if self._journal is None:
-            raise HostError("the host is changed without a journal: this is a bug")
-        if entries:
-            self._journal.record(*entries)
-
     # DNS: never fatal
 
     def _set_dns(self, plan: HostPlan, index: int, layout: Layout, warnings: Warnings) -> DnsSettings | None:
@@ -372,7 +272,3 @@ def _has_ipv6(name: str) -> bool:
         return (_IPV6_OFF / name / "disable_ipv6").read_text().strip() == "0"
     except OSError:
         return False
-
-
-def _hint(error: NetlinkFailure) -> str:
-    return "run it as root, or with CAP_NET_ADMIN" if error.code == errno.EPERM else ""

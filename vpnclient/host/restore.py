@@ -14,8 +14,8 @@ from pathlib import Path
 
 from vpnclient.errors import HostError
 from vpnclient.host.journal import (
+    SURVIVES_BOOT,
     Busy,
-    DnsFileEntry,
     Entry,
     Header,
     Journal,
@@ -24,6 +24,7 @@ from vpnclient.host.journal import (
 )
 from vpnclient.host.system import boot_id, namespace_lives, network_namespace
 from vpnclient.host.undo import undo_entries
+from vpnclient.host.windows.api import Windows
 
 
 class Outcome(StrEnum):
@@ -46,12 +47,15 @@ class RestoreReport:
     warnings: tuple[str, ...] = ()
 
 
-def restore_all(directory: Path | None = None) -> list[RestoreReport]:
-    """Undo every journal of a dead client.  Raises HostError if the run directory cannot be used."""
+def restore_all(directory: Path | None = None, windows: Windows | None = None) -> list[RestoreReport]:
+    """Undo every journal of a dead client.  Raises HostError if the run directory cannot be used.
+
+    windows: where its entries are undone; None is this Windows.
+    """
     reports = []
     for path in sorted(run_dir(directory).glob("*.journal")):
         try:
-            reports.append(_restore(path))
+            reports.append(_restore(path, windows))
         except FileNotFoundError:
             continue  # its owner finished in this moment
         except Busy as exc:
@@ -61,15 +65,15 @@ def restore_all(directory: Path | None = None) -> list[RestoreReport]:
     return reports
 
 
-def _restore(path: Path) -> RestoreReport:
+def _restore(path: Path, windows: Windows | None) -> RestoreReport:
     journal = Journal.open(path, create=False)
     try:
-        return restore_journal(journal)
+        return restore_journal(journal, windows)
     finally:
         journal.close()
 
 
-def restore_journal(journal: Journal) -> RestoreReport:
+def restore_journal(journal: Journal, windows: Windows | None = None) -> RestoreReport:
     """Undo what an open journal was found to hold; the journal is closed unless it is kept for its owner."""
     found = journal.found
     header = found.header
@@ -80,7 +84,7 @@ def restore_journal(journal: Journal) -> RestoreReport:
     if network is None:
         text = f"profile {profile} has left changes in another network namespace: run restore in there"
         return RestoreReport(profile, journal.path, Outcome.ELSEWHERE, pid, warnings=(text,))
-    result = undo_entries(found.entries, network=network)
+    result = undo_entries(found.entries, network=network, windows=windows)
     warnings = (*found.damaged, *result.warnings)
     if found.damaged:
         kept = journal.set_aside()
@@ -104,7 +108,7 @@ def still_to_undo(journal: Journal) -> tuple[Entry, ...]:
             hint="run restore in there, or give this profile another name",
         )
     entries = journal.found.entries
-    return entries if network else tuple(entry for entry in entries if isinstance(entry, DnsFileEntry))
+    return entries if network else tuple(entry for entry in entries if isinstance(entry, SURVIVES_BOOT))
 
 
 def _network_is_here(header: Header | None) -> bool | None:

@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 
 from vpnclient.host.dns import file, resolvconf, resolved
 from vpnclient.host.journal import (
+    SURVIVES_BOOT,
     AddressEntry,
     DnsFileEntry,
     DnsResolvconfEntry,
@@ -18,9 +19,12 @@ from vpnclient.host.journal import (
     Entry,
     LinkEntry,
     RouteEntry,
+    WindowsEntry,
 )
 from vpnclient.host.netlink import Netlink, NetlinkFailure
 from vpnclient.host.routes import Kind, Route
+from vpnclient.host.windows.api import Windows
+from vpnclient.host.windows.undo import UndoWindows
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +36,18 @@ class Undone:
     failed: int
 
 
-def undo_entries(entries: Sequence[Entry], *, network: bool = True) -> Undone:
-    """network False: links, addresses and routes are gone (another boot, or their namespace is): only files."""
-    return _Undo(network).run(entries)
+def undo_entries(entries: Sequence[Entry], *, network: bool = True, windows: Windows | None = None) -> Undone:
+    """network False: links, addresses and routes are gone (another boot, or their namespace is): only what is on disk.
+
+    windows: None is this Windows, opened for the first entry that needs it.
+    """
+    return _Undo(network, windows).run(entries)
 
 
 class _Undo:
-    def __init__(self, network: bool) -> None:
+    def __init__(self, network: bool, windows: Windows | None) -> None:
         self._network = network
+        self._windows = UndoWindows(windows)
         self._netlink: Netlink | None = None
         self._names: dict[int, str] = {}
         self._undone: list[str] = []
@@ -54,13 +62,17 @@ class _Undo:
                 except Exception as exc:  # whatever it is, the other entries must have their turn
                     failed += 1
                     self._warnings.append(f"could not undo {entry.kind}: {exc}")
+            self._windows.finish()
         finally:
             if self._netlink is not None:
                 self._netlink.__exit__(None, None, None)
         return Undone(tuple(self._undone), tuple(dict.fromkeys(self._warnings)), failed)
 
     def _undo(self, entry: Entry) -> None:
-        if isinstance(entry, DnsFileEntry):
+        if isinstance(entry, WindowsEntry):
+            if self._network or isinstance(entry, SURVIVES_BOOT):
+                self._undone += self._windows.undo(entry)
+        elif isinstance(entry, DnsFileEntry):
             warning = file.restore(entry)
             self._warnings += [warning] if warning else []
             self._undone += [] if warning else [f"DNS file {entry.path}"]
