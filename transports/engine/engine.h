@@ -138,8 +138,9 @@ VE_API struct ve_reader *ve_reader_wintun(uint8_t *ring, size_t size, intptr_t e
 VE_API struct ve_reader *ve_reader_session(const struct ve_wintun_calls *calls, intptr_t event, char *err,
 					   size_t err_size);
 VE_API void ve_reader_free(struct ve_reader *reader);
-/* The next packet, in the ring, valid (and writable) until released: its length > 0; VE_EMPTY; VE_GONE: the driver ended
- * the registration; VE_ERROR: the ring is corrupt, register again. */
+/* The next packet, in the ring, valid (and writable) until released: its length > 0; VE_EMPTY: release, then wait by
+ * ve_reader_wait alone, as a session lends so many at most; VE_GONE: the driver ended the registration; VE_ERROR: the
+ * ring is corrupt, register again. */
 VE_API int ve_reader_next(struct ve_reader *reader, uint8_t **packet);
 VE_API void ve_reader_release(struct ve_reader *reader);	/* all that came by next: call once a batch */
 VE_API int ve_reader_wait(struct ve_reader *reader, int ms);	/* VE_OK: look again; VE_EMPTY: nothing within ms */

@@ -58,6 +58,10 @@ void ve_reader_release(struct ve_reader *reader)
 
 int ve_reader_wait(struct ve_reader *reader, int ms)
 {
+	if (reader->more) {
+		reader->more = 0;
+		return VE_OK;
+	}
 	return ve_event_wait(reader->event, ms) ? VE_OK : VE_EMPTY;
 }
 

@@ -21,6 +21,7 @@ struct ve_reader {
 	struct ve_reader_stats stats;
 	intptr_t event;
 	int corrupt;
+	int more;		/* next stopped though packets may wait, of which the event has told already */
 };
 
 /* Allocates `size` bytes that begin with a struct ve_reader. */

@@ -1,7 +1,7 @@
 /*
  * reader_session.c: reads what the system sends through a session of wintun.dll, in place.
  *
- * At most HELD packets are out at once; the next waits for a release.  Source: Wintun notes, section 2.
+ * At most HELD packets are out at once; the next waits for a release, and ve_reader_wait then does not wait.  Source: Wintun notes, section 2.
  */
 #include "reader.h"
 
@@ -20,8 +20,10 @@ static int session_next(struct ve_reader *reader, uint8_t **packet, size_t *leng
 	struct session_reader *r = (struct session_reader *)reader;
 	uint32_t size, error;
 
-	if (r->count == HELD)
+	if (r->count == HELD) {
+		reader->more = 1;
 		return VE_EMPTY;
+	}
 	*packet = r->calls.receive(r->calls.session, &size);
 	if (!*packet) {
 		error = r->calls.last_error();
