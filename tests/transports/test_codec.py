@@ -21,6 +21,14 @@ def test_a_broken_stream_stays_broken_with_its_text() -> None:
             codec.feed(data, sink)
 
 
+def test_a_framing_of_datagrams_is_none_of_streams() -> None:
+    codec, sink = NativeCodec("esp"), NativeSink.memory(1)
+    with pytest.raises(CodecError, match="framing esp is one of datagrams"):
+        codec.feed(b"x", sink)
+    codec.feed_datagram(b"\xff", sink)
+    assert codec.counters()["esp_keepalive"] == 1
+
+
 def test_counters_begin_at_zero() -> None:
     counters = NativeCodec("cstp").counters()
     assert "cstp_oversize" in counters and set(counters.values()) == {0}

@@ -191,6 +191,21 @@ def test_a_framing_that_rewrites_the_packet(bench: Benches) -> None:
             assert b.packet() == packet
 
 
+def test_a_control_frame_that_fits_no_record_is_left_out(bench: Benches) -> None:
+    """The first 16384 bytes of it were sent once, which put the gateway out of step."""
+    with bench(framing="capsule") as b:
+        assert b.pump.send_control(1, bytes(capsule.MAX_SENT)) and b.pump.send_control(1, b"next")
+        assert b.peer.read() == capsule.Encoder().encode_control(1, b"next")
+
+
+def test_what_came_with_the_answer_is_one_read_of_the_link(bench: Benches) -> None:
+    """It was fed in pieces, and garbage in each counted as out of step again."""
+    with bench(framing="array", first=ipv4(100) + b"\0" * 300) as b:
+        b.peer.write(ipv4(200))
+        assert [b.packet(), b.packet()] == [ipv4(100), ipv4(200)]
+        b.until(lambda: b.pump.counters()["array_desync"] == 1)
+
+
 def test_framing_that_came_with_the_answer_goes_first(bench: Benches) -> None:
     wire = ENCODER.encode(ipv4(100)) + KEEPALIVE + ENCODER.encode(ipv4(200))
     with bench(first=wire[:-30]) as b:
@@ -526,9 +541,10 @@ def test_life_and_death_of_a_pump(bench: Benches, make_pump: MakePump) -> None:
         assert len(os.listdir("/proc/self/fd")) == fds
 
 
-def test_a_framing_that_the_engine_does_not_know() -> None:
-    with opened(Pump, start=False) as b, pytest.raises(EngineError, match="no framing named 'x'"):
-        Pump(b.device, b.link, "x", mtu=1400)  # type: ignore[arg-type]
+@pytest.mark.parametrize(("framing", "text"), [("x", "no framing named 'x'"), ("esp", "esp is one of datagrams")])
+def test_a_framing_that_no_pump_carries(framing: str, text: str) -> None:
+    with opened(Pump, start=False) as b, pytest.raises(EngineError, match=text):
+        Pump(b.device, b.link, framing, mtu=1400)  # type: ignore[arg-type]
 
 
 # --- with a real device -------------------------------------------------------------------------------------------

@@ -91,20 +91,27 @@ int ve_codec_datagram(struct ve_codec *codec, struct ve_sink *sink, const uint8_
 	return VE_OK;
 }
 
+int ve_codec_streams(const struct ve_codec *codec)
+{
+	return codec->ops->room != NULL;
+}
+
 size_t ve_codec_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at)
 {
-	return codec->failed || !codec->ops->room ? 0 : codec->ops->room(codec, sink, at);
+	return codec->failed ? 0 : codec->ops->room(codec, sink, at);
 }
 
 int ve_codec_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
-	return codec->failed || !codec->ops->took ? VE_ERROR : codec->ops->took(codec, sink, n);
+	return codec->failed ? VE_ERROR : codec->ops->took(codec, sink, n);
 }
 
-int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length)
+int ve_codec_pour(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length)
 {
 	uint8_t *at;
 
+	if (!ve_codec_streams(codec))
+		return ve_codec_refuse(codec, "framing %s is one of datagrams", codec->ops->framing);
 	while (length) {
 		size_t n = ve_codec_room(codec, sink, &at);
 
@@ -117,8 +124,16 @@ int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *d
 		data += n;
 		length -= n;
 	}
-	ve_codec_read_end(codec);
 	return codec->failed ? VE_ERROR : VE_OK;
+}
+
+int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length)
+{
+	int rc = ve_codec_pour(codec, sink, data, length);
+
+	if (rc == VE_OK)
+		ve_codec_read_end(codec);
+	return rc;
 }
 
 void ve_codec_read_end(struct ve_codec *codec)

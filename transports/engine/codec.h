@@ -63,8 +63,11 @@ struct ve_codec {
 	char error[200];
 };
 
+int ve_codec_streams(const struct ve_codec *codec);	/* 0: a framing of datagrams alone; room, took are not for it */
 size_t ve_codec_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **at);	/* 0: the stream is broken */
 int ve_codec_took(struct ve_codec *codec, struct ve_sink *sink, size_t n);
+/* Bytes that are in memory already, a part of a read of the link.  VE_OK or VE_ERROR. */
+int ve_codec_pour(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
 void ve_codec_read_end(struct ve_codec *codec);	/* what was taken last is all that this read of the link brought */
 size_t ve_codec_headroom(const struct ve_codec *codec);	/* bytes before a packet, as options are now */
 size_t ve_codec_max_payload(const struct ve_codec *codec);

@@ -43,6 +43,10 @@ static int open_parts(struct ve_pump *pump, const char *framing, size_t mtu, cha
 	pump->codec = ve_codec_new(framing, err, err_size);
 	if (!pump->codec)
 		return VE_ERROR;
+	if (!ve_codec_streams(pump->codec)) {
+		snprintf(err, err_size, "framing %s is one of datagrams: no pump carries it", framing);
+		return VE_ERROR;
+	}
 	if (mtu < MIN_MTU || mtu > ve_codec_max_payload(pump->codec)) {
 		snprintf(err, err_size, "mtu: got %zu, want %d..%zu", mtu, MIN_MTU, ve_codec_max_payload(pump->codec));
 		return VE_ERROR;

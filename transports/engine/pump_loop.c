@@ -180,7 +180,7 @@ static int push_controls(struct ve_pump *p)
 		if (rc != VE_OK)
 			return 1;
 		length = ve_codec_encode_control(p->codec, control->kind, control->payload, control->length,
-						 p->buffer, sizeof(p->buffer));
+						 p->buffer, VE_TLS_RECORD);	/* more would be cut off */
 		if (length > 0 && !push(p, p->buffer, (size_t)length))
 			return 0;
 		p->stats.tx_controls += length > 0;
@@ -369,10 +369,11 @@ static void feed_first(struct ve_pump *p)
 
 	for (at = 0; at < p->first_length && rc == VE_OK; at += piece) {
 		piece = p->first_length - at < RX_CONTROLS ? p->first_length - at : RX_CONTROLS;
-		rc = ve_codec_feed(p->codec, p->sink, p->first + at, piece);
+		rc = ve_codec_pour(p->codec, p->sink, p->first + at, piece);
 		if (ve_queue_count(p->codec->controls))
 			ve_pump_post_controls(p);
 	}
+	ve_codec_read_end(p->codec);
 	if (rc != VE_OK) {
 		ve_sink_flush(p->sink);
 		fail(p, VE_EVENT_STREAM_BROKEN, ve_codec_error(p->codec));
