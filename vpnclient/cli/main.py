@@ -5,6 +5,7 @@ Commands are imported when they are called, so that one does not wait for the li
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -167,8 +168,6 @@ def complain(error: Exception) -> Exit:
 
 
 def _no_colour() -> bool:
-    import os
-
     return bool(os.environ.get("NO_COLOR"))
 
 
@@ -202,8 +201,22 @@ def _root(
         raise typer.Exit(Exit.USAGE)
 
 
+def fill_standard_streams() -> None:
+    """Streams that were closed lead nowhere.  Otherwise the tunnel's device could get their numbers, and our texts."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)
+
+
 def run() -> None:
     """The entry point of the installed program."""
+    fill_standard_streams()
     try:
         app()
     except Exception as exc:
