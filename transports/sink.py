@@ -5,6 +5,7 @@
         .commit(length)     the packet is the first `length` bytes: it may only shrink
         .abort()            give the room back
     write(packet)       copy a packet in
+    abandon()           no decoder is at work any more: give back what a lost link left open
     flush()             hand over what was committed, in order of reservation
 
 What is not an IP packet is dropped and counted at commit; bytes beyond the IP length are cut (linux-tun notes, 13).
@@ -172,6 +173,11 @@ class MemorySink:
         self.settle(entry, len(packet), copied=True)
         return True
 
+    def abandon(self) -> None:
+        for entry in list(self._entries):
+            if entry.state is _State.OPEN:
+                entry.abort()
+
     def settle(self, entry: MemoryReservation, length: int, *, copied: bool) -> None:
         """Close a reservation: judge what is in it."""
         entry.state = _State.VOID
@@ -304,6 +310,10 @@ class NativeSink:
 
     def write(self, packet: bytes) -> bool:
         return bool(lib.ve_sink_write(self.native, packet, len(packet)) == lib.VE_OK)
+
+    def abandon(self) -> None:
+        """No decoder is at work on this sink any more: abort what is open."""
+        lib.ve_sink_abandon(self.native)
 
     def flush(self) -> None:
         if lib.ve_sink_flush(self.native) != lib.VE_OK:

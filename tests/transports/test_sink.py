@@ -68,6 +68,23 @@ def test_what_is_aborted_twice_is_an_error(place: Place) -> None:
         room.commit(40)
 
 
+def test_what_a_lost_link_left_open_is_given_back(place: Place) -> None:
+    """A decoder that ends within a packet leaves its reservation open; the sink of an adapter outlives it."""
+    place.sink.write(ipv4(50))
+    left = [reserve(place.sink, size) for size in (100, 2000)]
+    place.sink.write(ipv4(60))
+    assert left[0].expand(0, 3000)
+    assert place.arrived() == [ipv4(50)]
+    place.sink.abandon()
+    with pytest.raises(ValueError):
+        left[0].commit(40)
+    assert place.arrived() == [ipv4(60)]
+    commit(reserve(place.sink, MAX_PACKET), ipv4(70))
+    assert place.arrived() == [ipv4(70)]
+    place.sink.abandon()
+    assert place.sink.stats().aborted == 2
+
+
 def test_nothing_arrives_before_the_flush(place: Place) -> None:
     place.sink.write(ipv4())
     assert place.sink.stats().packets == 0

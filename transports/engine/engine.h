@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define VE_ABI 2		/* changes with any change below */
+#define VE_ABI 3		/* changes with any change below */
 
 /* What calls return: a count >= 0, or one of these. */
 #define VE_OK 0
@@ -82,6 +82,8 @@ VE_API uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity);
  * length are cut); VE_ERROR: longer than the reservation (counted, given back), or no open reservation. */
 VE_API int ve_sink_commit(struct ve_sink *sink, uint8_t *reservation, size_t length);
 VE_API int ve_sink_abort(struct ve_sink *sink, uint8_t *reservation);
+/* No decoder is at work on this sink any more: abort what is open.  A link that was lost within a packet leaves that. */
+VE_API void ve_sink_abandon(struct ve_sink *sink);
 /* More room for an open reservation, of which the first `used` bytes are kept.  Where it is now: the same memory for the
  * newest, where it fits, otherwise scratch memory (then one copy is made when it is its turn).  NULL: no room, counted
  * and given back, or no open reservation. */

@@ -219,6 +219,21 @@ int ve_sink_abort(struct ve_sink *sink, uint8_t *reservation)
 	return VE_OK;
 }
 
+void ve_sink_abandon(struct ve_sink *sink)
+{
+	size_t i = 0;
+
+	while (i < sink->count) {
+		struct ve_entry *entry = ve_sink_entry(sink, i++);
+
+		if (entry->state != VE_ENTRY_OPEN)
+			continue;
+		sink->stats.aborted++;
+		settle(sink, entry, VE_ENTRY_VOID, 0);
+		i = 0;		/* those at the front may be gone */
+	}
+}
+
 int ve_sink_write(struct ve_sink *sink, const uint8_t *packet, size_t length)
 {
 	uint8_t *at = ve_sink_reserve(sink, length);
