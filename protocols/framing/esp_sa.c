@@ -246,7 +246,7 @@ static uint8_t *encrypt(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t
 		return EVP_CipherUpdate(sa->cipher, at, &n, at, (int)rest) ? at + rest : NULL;
 	}
 	memcpy(tail, payload + whole, length - whole);	/* what shares a block with the trailer */
-	rest = (size_t)(put_trailer(sa, length, next_header, tail + length - whole) - tail);
+	rest = (size_t)(put_trailer(sa, length, next_header, tail + (length - whole)) - tail);
 	return EVP_CipherUpdate(sa->cipher, at, &n, payload, (int)whole) &&
 	       EVP_CipherUpdate(sa->cipher, at + whole, &n, tail, (int)rest) ? at + whole + rest : NULL;
 }

@@ -3,7 +3,7 @@
  *
  * The input is a script; offset, size in bytes of a step:
  *     0  1  what     0 a raw datagram; 1, 2 plaintext that is sealed as a genuine one of CBC, of GCM; 3 an option;
- *                    4 a packet to encode and take back
+ *                    4 a packet to encode and take back, repeated 1 + what / 5 times
  *     1  1  length   of what follows
  *     2  n  bytes    sealed ones begin with the sequence number; an option with its index
  */
@@ -107,11 +107,19 @@ static void set(struct state *s, const uint8_t *data, size_t length)
 		MUST(*ve_codec_error(s->codec));
 }
 
-static void loop_back(struct state *s, const uint8_t *data, size_t length)
+/* The payload may lie where it belongs in the frame, or elsewhere; long ones are not copied there first. */
+static void loop_back(struct state *s, const uint8_t *data, size_t length, size_t times)
 {
-	uint8_t frame[400];
-	int n = ve_codec_encode(s->codec, data, length, frame, sizeof(frame));
+	static uint8_t packet[256 * 52], frame[sizeof(packet) + 100];
+	int n;
 
+	for (size_t i = 0; i < times && length; i++)
+		memcpy(packet + i * length, data, length);
+	if (length >= 40 && packet[0] >> 4 == 4) {
+		packet[2] = (uint8_t)((length * times) >> 8);
+		packet[3] = (uint8_t)(length * times);
+	}
+	n = ve_codec_encode(s->codec, packet, length * times, frame, sizeof(frame));
 	MUST(n > 0 || n == VE_ERROR);
 	if (n > 0)
 		feed(s, frame, (size_t)n);
@@ -133,7 +141,7 @@ static void step(struct state *s, unsigned int what, const uint8_t *data, size_t
 		set(s, data, length);
 		break;
 	default:
-		loop_back(s, data, length);
+		loop_back(s, data, length, 1 + what / 5);
 	}
 }
 
