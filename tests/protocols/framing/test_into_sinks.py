@@ -5,12 +5,15 @@ On Windows this is the way of a packet from a record to the driver.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from protocols.framing import lzo
 from protocols.framing.esp_sa import Cipher, Mac
 from tests.protocols.framing.esp_twins import option
+from tests.protocols.framing.test_esp import VECTORS
 from tests.transports.packets import ipv4, ipv6
 from tests.transports.sinks import EVERY, Place
 from transports.codec import NativeCodec
@@ -19,6 +22,7 @@ from transports.sink import NativeSink
 STREAMS = ["array", "capsule", "cstp", "gpst", "ift", "oncp", "ppp-f5", "ppp-f5-hdlc", "ppp-fortinet"]
 IPV4_ONLY = ("oncp",)  # its gateways know no other
 PACKETS = [ipv4(20 + 7 * i, mark=i) for i in range(190)]
+METHODS = ["lzs"] if sys.platform == "win32" else ["lzs", "oc-lz4", "deflate"]  # that build has no zlib, no liblz4
 CHUNKS = (1, 7, 1000, 65536)  # bytes; another chunking each time
 
 
@@ -46,6 +50,36 @@ def test_a_stream_is_decoded_into_the_device(place: Place, framing: str) -> None
     assert arrived == packets
     stats = place.sink.stats()
     assert (stats.in_place + stats.copied, stats.moved, stats.packets) == (len(packets), 0, len(packets))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_was_compressed_expands_into_the_device(place: Place, method: str) -> None:
+    """Into a reservation of the largest size, which shrinks: never more than the one at a time, never moved."""
+    assert isinstance(place.sink, NativeSink)
+    encoder, decoder = NativeCodec("cstp"), NativeCodec("cstp")
+    for codec in (encoder, decoder):
+        codec.set("cstp.compression", method.encode())
+    arrived: list[bytes] = []
+    for i in range(0, len(PACKETS), 20):
+        for packet in PACKETS[i : i + 20]:
+            decoder.feed(encoder.encode(packet), place.sink)
+        arrived += place.arrived()
+    assert arrived == PACKETS
+    stats = place.sink.stats()
+    assert decoder.counters()["cstp_expanded"] > len(PACKETS) // 2
+    assert (stats.in_place + stats.copied, stats.moved, stats.packets) == (len(PACKETS), 0, len(PACKETS))
+
+
+def test_a_datagram_that_grows_expands_into_the_device(place: Place) -> None:
+    """Vector Z of the ESP notes: its reservation, as long as the ciphertext, has to grow."""
+    assert isinstance(place.sink, NativeSink)
+    cipher, mac, _, _, stream, datagram = VECTORS["Z"]
+    codec = NativeCodec("esp")
+    codec.set("esp.in", option(cipher, mac))
+    codec.set("esp.lzo", (1500).to_bytes(2, "big"))
+    codec.feed_datagram(bytes.fromhex(datagram), place.sink)
+    assert place.arrived() == [lzo.expand(stream, 90)]
+    assert (place.sink.stats().expanded, codec.counters()["esp_lzo"]) == (1, 0)
 
 
 def test_datagrams_are_decrypted_into_the_device(place: Place) -> None:
