@@ -232,27 +232,32 @@ class NativeReservation:
     """Memory of a native sink.  Do not touch `data` after commit or abort."""
 
     sink: NativeSink
-    at: CData
+    at: CData  # None: closed; that memory may be another's by now
     capacity: int
 
     @property
     def data(self) -> memoryview:
-        return memoryview(ffi.buffer(self.at, self.capacity))
+        return memoryview(ffi.buffer(self._open(), self.capacity))
 
     def expand(self, used: int, capacity: int) -> bool:
-        at = lib.ve_sink_expand(self.sink.native, self.at, used, capacity)
-        if not at:
-            return False
-        self.at, self.capacity = at, max(self.capacity, capacity)
-        return True
+        at = lib.ve_sink_expand(self.sink.native, self._open(), used, capacity)
+        self.at, self.capacity = at or None, max(self.capacity, capacity)
+        return bool(at)
 
     def commit(self, length: int) -> None:
-        if lib.ve_sink_commit(self.sink.native, self.at, length) != lib.VE_OK:
+        at, self.at = self._open(), None
+        if lib.ve_sink_commit(self.sink.native, at, length) != lib.VE_OK:
             raise ValueError(f"commit of {length} bytes, reserved {self.capacity}, or no longer open")
 
     def abort(self) -> None:
-        if lib.ve_sink_abort(self.sink.native, self.at) != lib.VE_OK:
+        at, self.at = self._open(), None
+        if lib.ve_sink_abort(self.sink.native, at) != lib.VE_OK:
             raise ValueError("the reservation is no longer open")
+
+    def _open(self) -> CData:
+        if self.at is None:
+            raise ValueError("the reservation is no longer open")
+        return self.at
 
 
 class NativeSink:

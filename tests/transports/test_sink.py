@@ -68,6 +68,25 @@ def test_what_is_aborted_twice_is_an_error(place: Place) -> None:
         room.commit(40)
 
 
+def test_a_closed_reservation_does_not_touch_the_next_one(place: Place) -> None:
+    """Its memory may be the next one's: a second abort took that away once."""
+    rooms = [reserve(place.sink, 100) for _ in range(3)]
+    commit(rooms[0], ipv4(60))
+    rooms[1].abort()
+    assert not rooms[2].expand(0, MAX_PACKET + 1)
+    assert place.arrived() == [ipv4(60)]
+    fresh = reserve(place.sink, 100)
+    for room in rooms:
+        with pytest.raises(ValueError, match="no longer open"):
+            room.abort()
+        with pytest.raises(ValueError, match="no longer open"):
+            room.commit(40)
+        with pytest.raises(ValueError, match="no longer open"):
+            room.expand(0, 200)
+    commit(fresh, ipv4(70))
+    assert place.arrived() == [ipv4(70)]
+
+
 def test_what_a_lost_link_left_open_is_given_back(place: Place) -> None:
     """A decoder that ends within a packet leaves its reservation open; the sink of an adapter outlives it."""
     place.sink.write(ipv4(50))
