@@ -26,7 +26,7 @@ from cffi import FFI
 
 from transports.engine import CData
 from transports.engine import ffi as engine_ffi
-from transports.errors import DeviceError
+from transports.errors import DeviceError, TransportError
 from transports.reader import RingReader
 from transports.sink import RING_OVERHEAD, NativeSink
 
@@ -253,13 +253,13 @@ class WintunRings:
         check_capacity(capacity)
         self._register, self._events, self._now, self._sleep = register, events, now, sleep
         self._send, self._receive = _Ring(capacity, events), _Ring(capacity, events)
-        self.sink = NativeSink.wintun(self._receive.memory, self._receive.event, mtu)
-        self.reader = RingReader.ring(self._send.memory, self._send.event)
         self._renewals: deque[float] = deque(maxlen=MAX_RENEWALS)
         self._registration: Registration | None = None
         try:
+            self.sink = NativeSink.wintun(self._receive.memory, self._receive.event, mtu)
+            self.reader = RingReader.ring(self._send.memory, self._send.event)
             self._registration = self._patiently()
-        except DeviceError:
+        except TransportError:
             self.close()
             raise
 
@@ -321,9 +321,13 @@ class WintunSession:
         self._session: CData = self._library.lib.WintunStartSession(adapter.handle, capacity)
         if not self._session:
             raise self._library.failure(f"cannot start a session on the adapter {adapter.name!r}")
-        calls = self._calls()
-        self.sink = NativeSink.session(calls, mtu)
-        self.reader = RingReader.session(calls, self.read_event)
+        try:
+            calls = self._calls()
+            self.sink = NativeSink.session(calls, mtu)
+            self.reader = RingReader.session(calls, self.read_event)
+        except TransportError:
+            self.close()
+            raise
 
     @property
     def read_event(self) -> int:

@@ -215,6 +215,17 @@ def test_what_does_not_drain_is_an_error_and_leaves_nothing_open(rings: WintunRi
     assert events.open == 0
 
 
+def test_an_mtu_that_cannot_be_leaves_nothing_open(library: WintunLibrary) -> None:
+    events = CountingEvents()
+    with pytest.raises(EngineError, match="got an MTU of 70000 bytes, want at most 65535"):
+        WintunRings(double.register, events, mtu=70000, capacity=SMALL)
+    assert events.open == 0
+    with Adapter.create(library, "Lab") as adapter:
+        with pytest.raises(EngineError, match="got an MTU of 70000 bytes, want at most 65535"):
+            WintunSession(adapter, mtu=70000)
+        WintunSession(adapter, mtu=1400).close()  # the adapter is free
+
+
 class CountingEvents:
     def __init__(self) -> None:
         self.open = 0
