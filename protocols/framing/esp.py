@@ -25,13 +25,13 @@ Source: ESP notes, sections 1 to 12.
 
 from __future__ import annotations
 
-from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from protocols.base import Control
 from protocols.errors import MalformedFrame
 from protocols.framing import lzo
+from protocols.framing.controls import ControlQueue
 from protocols.framing.esp_sa import FIXED, SecurityAssociation, parse_sa
 from protocols.framing.seqwin import Sequence
 from transports.sink import MAX_PACKET, ip_length
@@ -49,9 +49,6 @@ ICMP_HEADER = 8  # bytes
 MAX_PATTERN = 64  # bytes of data that tell an echo reply
 LAST_NUMBER = 0xFFFFFFFF
 LOW_NUMBER = 0xF0000000  # from here on new keys are due
-MAX_CONTROLS = 64  # control frames that wait for next_control
-MAX_CONTROL_BYTES = 65536  # their payload, and CONTROL_OVERHEAD each
-CONTROL_OVERHEAD = 8
 
 
 class Kind(IntEnum):
@@ -96,8 +93,7 @@ class Decoder:
         self._old: SecurityAssociation | None = None
         self._echo: tuple[int, bytes, bytes] | None = None  # version, address, pattern
         self._lzo_room = 0  # bytes of an expanded packet, at most; 0: none is expected
-        self._controls: deque[Control] = deque()
-        self._control_bytes = 0
+        self._controls = ControlQueue()
         self._counters = dict.fromkeys(COUNTERS, 0)
 
     def set(self, option: str, value: bytes) -> None:
@@ -129,11 +125,7 @@ class Decoder:
         self._open(sa, data)
 
     def next_control(self) -> Control | None:
-        if not self._controls:
-            return None
-        control = self._controls.popleft()
-        self._control_bytes -= CONTROL_OVERHEAD + len(control.payload)
-        return control
+        return self._controls.pop()
 
     def counters(self) -> dict[str, int]:
         return dict(self._counters)
@@ -285,12 +277,8 @@ class Decoder:
         self._lzo_room = room
 
     def _tell(self, kind: int, payload: bytes = b"") -> None:
-        size = CONTROL_OVERHEAD + len(payload)
-        if len(self._controls) == MAX_CONTROLS or self._control_bytes + size > MAX_CONTROL_BYTES:
+        if not self._controls.push(Control(kind, payload)):
             self._count("esp_control_overflow")
-            return
-        self._controls.append(Control(kind, payload))
-        self._control_bytes += size
 
 
 class Encoder:
