@@ -147,6 +147,7 @@ class TunnelOptions:
     mtu: int = 0  # bytes; 0: as the gateway says
     base_mtu: int = 0  # bytes, path MTU; 0: measured
     force_dpd: int = 0  # seconds; 0: as the gateway says
+    compression: bool = False  # offer methods without state: what one packet holds says nothing of another
     held: tuple[Interface, ...] = ()  # addresses held before, on reconnect
 
 
@@ -278,6 +279,7 @@ class Tunnel:
     framing: str | Framing
     config: TunnelConfig
     controller: Controller
+    framing_options: tuple[tuple[str, bytes], ...] = ()  # as negotiated, for a framing of the engine
 
 
 class VpnProtocol(Protocol):

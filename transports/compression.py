@@ -12,6 +12,14 @@ class CompressionError(TransportError):
     """A packet that cannot be expanded; of a stream, the stream too."""
 
 
+def available(name: str) -> bool:
+    """Whether this engine has the method: it may have been built without its library."""
+    error = errbuf()
+    native = lib.ve_compression_new(name.encode(), error, ERROR_SIZE)
+    lib.ve_compression_free(native)
+    return bool(native)
+
+
 class NativeCompression:
     """A method of the engine, both directions of one connection."""
 

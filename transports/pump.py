@@ -98,6 +98,12 @@ class Pump:
         self._native = ffi.gc(native, lambda pump, _kept=borrowed: lib.ve_pump_free(pump))
         self._control = ffi.new("struct ve_control *")
 
+    def set(self, option: str, value: bytes) -> None:
+        """An option of the framing, before the start.  Raises EngineError: refused."""
+        error = errbuf()
+        if lib.ve_pump_set(self._native, option.encode(), value, len(value), error, ERROR_SIZE) != lib.VE_OK:
+            raise EngineError(text(error))
+
     def start(self) -> None:
         """Once.  Raises EngineError."""
         if lib.ve_pump_start(self._native) != lib.VE_OK:

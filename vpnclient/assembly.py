@@ -126,6 +126,7 @@ def tunnel_options(settings: Settings, held: tuple[Interface, ...] = ()) -> Tunn
         mtu=settings.mtu,
         base_mtu=settings.base_mtu,
         force_dpd=settings.force_dpd,
+        compression=settings.compression,
         held=held,
     )
 

@@ -49,7 +49,12 @@ class Carrier:
     ) -> None:
         self._tunnel = tunnel
         self._controller: Controller = tunnel.controller
-        self._pump = make_pump(tun, tunnel.stream, tunnel.framing, mtu=tunnel.config.mtu, first=tunnel.unread)
+        self._pump = make_pump(
+            *(tun, tunnel.stream, tunnel.framing),
+            mtu=tunnel.config.mtu,
+            first=tunnel.unread,
+            options=tunnel.framing_options,
+        )
         self._warn, self._tick = warn, tick
         self._wake = asyncio.Event()
         self._outcome: Outcome | None = None

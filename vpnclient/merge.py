@@ -141,6 +141,7 @@ def _with_tunnel_and_host(settings: Settings, layers: Layers, warn: Callable[[st
         mtu=_mtu("mtu", layers, warn),
         base_mtu=_mtu("base_mtu", layers, warn),
         force_dpd=force_dpd,
+        compression=layers.text("compression", "none") == "stateless",
         interface=layers.text("interface"),
         script=script,
         dns=layers.text("dns", "auto"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from protocols import registry
 from protocols.errors import BrokenPlugin, MalformedFrame
 from transports.codec import is_native
@@ -14,11 +16,25 @@ from transports.tls import TlsStream
 AnyPump = Pump | PythonPump
 
 
-def make_pump(device: Device, stream: TlsStream, framing: str | Framing, *, mtu: int, first: bytes = b"") -> AnyPump:
-    """mtu: bytes.  first: framing that was read already.  Raises EngineError, BrokenPlugin."""
+def make_pump(
+    device: Device,
+    stream: TlsStream,
+    framing: str | Framing,
+    *,
+    mtu: int,
+    first: bytes = b"",
+    options: Iterable[tuple[str, bytes]] = (),
+) -> AnyPump:
+    """mtu: bytes.  first: framing that was read already.  options: of an engine's framing, as negotiated.
+
+    Raises EngineError, BrokenPlugin.
+    """
     if isinstance(framing, str):
         if is_native(framing):
-            return Pump(device, stream, framing, mtu=mtu, first=first)
+            pump = Pump(device, stream, framing, mtu=mtu, first=first)
+            for name, value in options:
+                pump.set(name, value)
+            return pump
         framing = registry.load_framing(framing)
     try:
         return PythonPump(device, stream, framing, mtu=mtu, first=first, malformed=MalformedFrame)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vpnclient.settings import DEFAULT_ROUTES, DNS_MODES, FOREVER, MAX_MTU, OS_NAMES, printable
+from vpnclient.settings import COMPRESSIONS, DEFAULT_ROUTES, DNS_MODES, FOREVER, MAX_MTU, OS_NAMES, printable
 
 ENVIRONMENT_PREFIX = "VPNCLIENT_"
 MAX_TEXT = 4096  # characters of one value
@@ -185,6 +185,9 @@ _TUNNEL = (
          "Largest packet on the way to the gateway.", "BYTES", maximum=MAX_MTU),
     Item("force_dpd", Kind.NUMBER, "force-dpd", ("--force-dpd",), Panel.TUNNEL,
          "Look every so many seconds whether the gateway is alive.", "SECONDS", maximum=86400),
+    Item("compression", Kind.TEXT, "compression", ("--compression",), Panel.TUNNEL,
+         "Offer compression of single packets (stateless), or none: what they hold then shows in their size.", "MODE",
+         choices=COMPRESSIONS),
 )  # fmt: skip
 
 _HOST = (

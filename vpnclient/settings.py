@@ -24,6 +24,7 @@ MAX_MTU = 65535  # bytes
 MAX_INTERFACE = 15  # bytes of a Linux interface name
 DNS_MODES = ("auto", "off", "resolved", "resolvconf", "file")
 DEFAULT_ROUTES = ("half", "no")
+COMPRESSIONS = ("none", "off", "stateless")  # cli-parity 2.9; "all" would add deflate, whose state spans packets
 OS_NAMES = ("linux", "linux-64", "win", "mac-intel", "android", "apple-ios")
 FOREVER = float("inf")  # reconnect_timeout: never give up
 
@@ -103,6 +104,7 @@ class Settings:
     mtu: int = 0
     base_mtu: int = 0
     force_dpd: int = 0
+    compression: bool = False
 
     # this host
     interface: str = ""  # "": the kernel picks tun%d

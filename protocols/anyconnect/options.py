@@ -64,14 +64,17 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
+    """encoding: of CSTP packets, one of those asked for; empty: none."""
+
     config: TunnelConfig
     timers: Timers
+    encoding: str = ""
 
 
 def negotiate(answer: Sequence[tuple[str, str]], asked: Asked) -> Negotiated:
     """Raises ConfigurationRefused, and nothing else, for any headers."""
     headers = Headers(answer)
-    _check_encoding(headers, asked)
+    encoding = _encoding(headers, asked)
     mtu = _mtu(headers, asked)
     ipv6 = asked.ipv6 and _ipv6_fits(headers, mtu)
     addresses = _addresses(headers, ipv6)
@@ -105,14 +108,17 @@ def negotiate(answer: Sequence[tuple[str, str]], asked: Asked) -> Negotiated:
         raw=headers.raw(),
         warnings=headers.warnings,  # last: everything above may add to them
     )
-    return Negotiated(config, timers)
+    return Negotiated(config, timers, encoding)
 
 
-def _check_encoding(headers: Headers, asked: Asked) -> None:
+def _encoding(headers: Headers, asked: Asked) -> str:
     encoding = headers.one("X-CSTP-Content-Encoding")
-    if encoding.lower() not in ("", "none", "identity") and encoding not in asked.encodings:
+    if encoding.lower() in ("", "none", "identity"):
+        return ""
+    if encoding not in asked.encodings:
         offered = ", ".join(asked.encodings) or "none"
         raise ConfigurationRefused("encoding-not-offered", f"got {shown(one_line(encoding))}, offered {offered}")
+    return encoding
 
 
 # --- MTU and times ---

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transports.http import Response
 
 FRAMING = "cstp"
+STATELESS = ("oc-lz4", "lzs")
 PATH = "/CSCOSSLC/tunnel"
 COPYRIGHT = "Copyright (c) 2004 Cisco Systems, Inc."  # some ASAs refuse without it (Q3)
 
@@ -34,7 +35,7 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
     response, stream, unread = await open_stream(dialer, "CONNECT", f"https://{url.authority}{PATH}", headers)
     try:
         check_status(response)
-        asked = options.Asked(ipv6=wishes.ipv6, mtu=wishes.mtu, force_dpd=wishes.force_dpd)
+        asked = options.Asked(wishes.ipv6, wishes.mtu, wishes.force_dpd, encodings(wishes))
         negotiated = options.negotiate(response.headers, asked)
     except ProtocolError:
         await stream.close()
@@ -42,7 +43,17 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
     config = negotiated.config
     if not config.banner:
         config = replace(config, banner=ticket.banner)
-    return Tunnel(stream, unread, FRAMING, config, CstpController(negotiated.timers, now))
+    chosen = (("cstp.compression", negotiated.encoding.encode()),) if negotiated.encoding else ()
+    return Tunnel(stream, unread, FRAMING, config, CstpController(negotiated.timers, now), chosen)
+
+
+def encodings(wishes: TunnelOptions) -> tuple[str, ...]:
+    """What is offered, best first: methods without state, as far as the engine has them (section 8)."""
+    if not wishes.compression:
+        return ()
+    from transports.compression import available
+
+    return tuple(name for name in STATELESS if available(name))
 
 
 def request_headers(
@@ -50,7 +61,7 @@ def request_headers(
 ) -> list[tuple[str, str]]:
     """gateway: its numeric address, or empty if unknown.
 
-    The places for the STRAP headers (2.12), the offered encodings (8) and the X-DTLS headers (6) are marked.
+    The places for the STRAP headers (2.12) and the X-DTLS headers (6) are marked.
     """
     outer_ipv6 = ":" in gateway
     base, wanted = mtu.requested(
@@ -62,11 +73,13 @@ def request_headers(
         ("X-CSTP-Version", "1"),
         ("X-CSTP-Hostname", host_name(wishes.local_hostname)),
         ("X-CSTP-Protocol", COPYRIGHT),
-        # here: X-AnyConnect-STRAP-*, X-CSTP-Accept-Encoding
+        # here: X-AnyConnect-STRAP-*
         ("X-CSTP-Base-MTU", str(base)),
         ("X-CSTP-MTU", str(wanted)),
         ("X-CSTP-Address-Type", "IPv6,IPv4" if wishes.ipv6 else "IPv4"),
     ]
+    if offered := encodings(wishes):
+        headers.append(("X-CSTP-Accept-Encoding", ",".join(offered)))  # no spaces after the commas
     held = [address for address in wishes.held if wishes.ipv6 or address.version == 4]
     headers += [("X-CSTP-Address", str(address.ip)) for address in held]
     if wishes.ipv6:

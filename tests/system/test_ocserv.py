@@ -302,3 +302,17 @@ def test_signals_detach_and_reconnect(namespaces: Pair, run_dir: Path) -> None:
         with client(namespaces.client, *argv, stdin=printed, run_dir=run_dir) as again:
             again.connected()
             assert again.stop() == Exit.OK
+
+
+def test_compression(namespaces: Pair, run_dir: Path) -> None:
+    """ocserv compresses what it can (LZ4), and takes what we compress."""
+    options = {"compression": "true", "no-compress-limit": "64"}
+    with ocserv(namespaces.gateway, namespaces.gateway_v4, options=options) as server:
+        argv = password_argv(namespaces, server, "--compression", "stateless")
+        with client(namespaces.client, *argv, stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours:
+            ours.connected()
+            namespaces.client.run("ping", "-c", "5", "-i", "0.2", "-s", "1000", "-p", "00", GATEWAY_V4)
+            assert ours.stop() == Exit.OK
+        figures = [event for event in ours.seen if event["event"] == "statistics"][-1]
+        counters = dict(figures["counters"])
+        assert counters["cstp_expanded"] >= 5 and "cstp_bad_compressed" not in counters

@@ -20,6 +20,7 @@ import pytest
 
 from protocols.errors import MalformedFrame
 from protocols.framing import array, capsule, oncp
+from protocols.framing.compression import make as make_compression
 from protocols.framing.cstp import MAX_SENT, Decoder, Encoder, Kind
 from tests.transports.namespace import in_own_namespace, ip
 from tests.transports.packets import ipv4, ipv6
@@ -196,6 +197,16 @@ def test_a_control_frame_that_fits_no_record_is_left_out(bench: Benches) -> None
     with bench(framing="capsule") as b:
         assert b.pump.send_control(1, bytes(capsule.MAX_SENT)) and b.pump.send_control(1, b"next")
         assert b.peer.read() == capsule.Encoder().encode_control(1, b"next")
+
+
+def test_large_control_frames_are_handed_up_before_they_are_too_many(bench: Benches) -> None:
+    with bench(framing="capsule", start=False) as b:
+        b.peer.write(b"\3" + capsule.encode_varint(capsule.MAX_CONTROL))
+        for _ in range(4):
+            b.peer.write(bytes(capsule.MAX_CONTROL // 4))
+        b.pump.start()
+        b.until(lambda: b.pump.stats().rx_controls == 4)
+        assert sum(len(payload) for _, payload in b.controls()) == capsule.MAX_CONTROL
 
 
 def test_what_came_with_the_answer_is_one_read_of_the_link(bench: Benches) -> None:
@@ -587,3 +598,20 @@ def echo_datagrams(peer: End, pump: AnyPump) -> None:
                 answered += 1
         assert [sock.recv(2000) for _ in range(100)] == [b"%d" % i * 100 for i in range(100)]
     assert pump.stats().sink.refused == 0
+
+
+def test_options_of_the_framing() -> None:
+    """Before the start only; what is refused says why."""
+    with opened(Pump, start=False) as b:
+        pump = b.pump
+        assert isinstance(pump, Pump)
+        with pytest.raises(EngineError, match="want lzs, oc-lz4, deflate or none"):
+            pump.set("cstp.compression", b"zip")
+        pump.set("cstp.compression", b"lzs")
+        pump.start()
+        with pytest.raises(EngineError, match="after the start"):
+            pump.set("cstp.compression", b"none")
+        packet = ipv4()[:20].replace(b"\x00\x54", b"\x01\x90") + bytes(380)
+        b.peer.write(Encoder(make_compression("lzs")).encode(packet))
+        assert b.packet() == packet
+        assert pump.counters()["cstp_expanded"] == 1

@@ -304,6 +304,9 @@ struct ve_pump;
  * were read with the HTTP answer.  mtu: the largest packet taken from the device. */
 VE_API struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing, size_t mtu,
 				   const uint8_t *first, size_t first_length, char *err, size_t err_size);
+/* Before the start: an option of the pump's framing, as ve_codec_set.  VE_OK, or VE_ERROR with a text in err. */
+VE_API int ve_pump_set(struct ve_pump *pump, const char *option, const uint8_t *value, size_t length, char *err,
+		       size_t err_size);
 VE_API int ve_pump_start(struct ve_pump *pump);	/* once */
 VE_API int ve_pump_event_fd(const struct ve_pump *pump);	/* readable: controls or events wait */
 /* Any thread: */

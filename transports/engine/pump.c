@@ -95,6 +95,19 @@ struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing,
 	return pump;
 }
 
+int ve_pump_set(struct ve_pump *pump, const char *option, const uint8_t *value, size_t length, char *err,
+		size_t err_size)
+{
+	if (pump->running || pump->stop_at) {
+		snprintf(err, err_size, "pump: option %s comes after the start", option);
+		return VE_ERROR;
+	}
+	if (ve_codec_set(pump->codec, option, value, length) == VE_OK)
+		return VE_OK;
+	snprintf(err, err_size, "%s", ve_codec_error(pump->codec));
+	return VE_ERROR;
+}
+
 /* Signals are for the program's other threads. */
 int ve_pump_start(struct ve_pump *pump)
 {

@@ -38,8 +38,6 @@ ONLY_HERE: tuple[Item, ...] = (
     Item("pfs", _FLAG, "", ("--pfs",), Panel.TRUST, "Always on.", hidden=True),
     Item("no_deflate", _FLAG, "", ("--no-deflate", "-D"), Panel.TUNNEL, "Always so.", hidden=True),
     Item("no_external_auth", _FLAG, "", ("--no-external-auth",), Panel.SIGN_IN, "Always so.", hidden=True),
-    Item("compression", _TEXT, "", ("--compression",), Panel.TUNNEL, "Only none.", "MODE", hidden=True,
-         choices=("none", "off")),
 )  # fmt: skip
 
 # Options of openconnect that are not here yet: better than a guess at the nearest name.
@@ -63,8 +61,8 @@ ABSENT: Mapping[str, str] = {
     "--csd-wrapper": "",
     "--csd-user": "",
     "--external-browser": "",
-    "--deflate": "leave it out: compression is not used",
-    "-d": "leave it out: compression is not used",
+    "--deflate": "use --compression stateless",
+    "-d": "use --compression stateless",
     "--allow-insecure-crypto": "give the ciphers in a profile: tls.ciphers",
     "--queue-len": "leave it out",
     "-Q": "leave it out",

@@ -188,6 +188,12 @@ def test_an_encoding_that_was_not_offered() -> None:
     assert config(("X-CSTP-Content-Encoding", "")).mtu == 1372
 
 
+def test_an_encoding_that_was_offered() -> None:
+    found = negotiate((*BASE, ("X-CSTP-Content-Encoding", "oc-lz4")), Asked(encodings=("oc-lz4", "lzs")))
+    assert found.encoding == "oc-lz4"
+    assert negotiate(BASE, Asked(encodings=("lzs",))).encoding == ""
+
+
 def test_dtls_headers_change_nothing_yet() -> None:
     assert config(("X-DTLS-Port", "443"), ("X-DTLS-CipherSuite", "PSK-NEGOTIATE"), ("X-DTLS-DPD", "9")).mtu == 1372
 

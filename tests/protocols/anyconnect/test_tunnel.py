@@ -80,6 +80,13 @@ def test_nothing_is_offered_that_this_version_cannot_do() -> None:
     assert not re.search(r"X-DTLS|Accept-Encoding|STRAP|X-AnyConnect-Platform", stream.written.decode())
 
 
+def test_compression_is_offered_when_wanted() -> None:  # section 8
+    answer = (HEAD + "X-CSTP-Content-Encoding: lzs\r\n\r\n").encode()
+    tunnel, (stream,) = connect(answer, options=TunnelOptions(base_mtu=1500, compression=True))
+    assert "X-CSTP-Accept-Encoding: oc-lz4,lzs" in lines(stream)
+    assert tunnel.framing_options == (("cstp.compression", b"lzs"),)
+
+
 def test_the_tunnel() -> None:
     first = bytes.fromhex("5354460100000700")
     tunnel, (stream,) = connect((HEAD + "\r\n").encode() + first)  # Q29: packets in the same read

@@ -181,7 +181,7 @@ def test_a_profile(fake: type[FakeSession], tmp_path: Path) -> None:
         (("h", "--os", "beos"), "--os: found 'beos', wanted one of linux, linux-64"),
         (("h", "--dns", "magic"), "--dns: found 'magic', wanted one of auto"),
         (("h", "--events", "xml"), "--events: found 'xml', wanted one of json"),
-        (("h", "--compression", "all"), "--compression: found 'all', wanted one of none, off"),
+        (("h", "--compression", "all"), "--compression: found 'all', wanted one of none, off, stateless"),
         (("h", "--protocol", "magic"), "--protocol: unknown protocol 'magic'; known: anyconnect"),
         (("h", "--servercert", "sha256:12"), "--servercert: "),
         (("h", "--servercert", "md5:00"), "--servercert: "),
