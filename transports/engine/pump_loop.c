@@ -80,7 +80,7 @@ static int pull(struct ve_pump *p)
 		}
 		if (ve_tls_record_read(p->tls))
 			ve_codec_read_end(p->codec);
-		if (ve_queue_count(p->codec->controls) >= RX_CONTROLS)
+		if (ve_queue_count(p->codec->controls) >= RX_CONTROLS || !ve_queue_takes_any(p->codec->controls))
 			break;
 		if (!ve_tls_has_input(p->tls)) {	/* saves the recv that would find nothing: poll tells */
 			p->rx_dry = 1;

@@ -92,6 +92,12 @@ void ve_queue_pop(struct ve_queue *queue)
 	queue->frames--;
 }
 
+int ve_queue_takes_any(const struct ve_queue *queue)
+{
+	return queue->frames < queue->max_frames &&
+	       queue->size - queue->used >= VE_QUEUE_OVERHEAD + sizeof(((struct ve_control *)0)->payload);
+}
+
 size_t ve_queue_count(const struct ve_queue *queue)
 {
 	return queue->frames;

@@ -18,5 +18,6 @@ int ve_queue_push(struct ve_queue *queue, uint32_t kind, const uint8_t *payload,
 int ve_queue_peek(const struct ve_queue *queue, struct ve_control *out);
 void ve_queue_pop(struct ve_queue *queue);
 size_t ve_queue_count(const struct ve_queue *queue);
+int ve_queue_takes_any(const struct ve_queue *queue);	/* whether the largest frame would find room */
 
 #endif
