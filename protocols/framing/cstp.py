@@ -12,12 +12,12 @@ Source: AnyConnect notes, sections 4 and 8.
 from __future__ import annotations
 
 import struct
-from collections import deque
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from protocols.base import Control
 from protocols.errors import MalformedFrame
+from protocols.framing.controls import ControlQueue
 
 if TYPE_CHECKING:
     from protocols.framing.compression import Compression
@@ -30,9 +30,6 @@ MAX_SENT = 16384 - HEADER.size  # bytes that fit one TLS record with the header
 MAX_COMPRESSED = 10  # compressed frames without a plain packet between them, if none was negotiated
 MIN_SHRUNK = 40  # bytes; smaller packets are not worth it, but for a stream
 MAX_PACKET = 16384  # bytes that a compressed packet may become
-MAX_CONTROLS = 64  # control frames that wait for next_control
-MAX_CONTROL_BYTES = 65536  # their payload, and CONTROL_OVERHEAD each
-CONTROL_OVERHEAD = 8
 
 
 class Kind(IntEnum):
@@ -74,8 +71,7 @@ class Decoder:
         self._packet: Reservation | None = None  # open, of the packet under way
         self._kept = False  # the payload is wanted
         self._compressed = 0  # frames since the last plain packet
-        self._controls: deque[Control] = deque()
-        self._control_bytes = 0
+        self._controls = ControlQueue()
         self._counters = dict.fromkeys(COUNTERS, 0)
         self._error: MalformedFrame | None = None
 
@@ -88,11 +84,7 @@ class Decoder:
             raise self._error
 
     def next_control(self) -> Control | None:
-        if not self._controls:
-            return None
-        control = self._controls.popleft()
-        self._control_bytes -= CONTROL_OVERHEAD + len(control.payload)
-        return control
+        return self._controls.pop()
 
     def counters(self) -> dict[str, int]:
         return dict(self._counters)
@@ -170,7 +162,8 @@ class Decoder:
         elif self._kept and self._kind == Kind.COMPRESSED and self._compression:
             self._expand(self._compression)
         elif self._kept:
-            self._queue(Control(self._kind, bytes(self._payload)))
+            taken = self._controls.push(Control(self._kind, bytes(self._payload)))
+            self._counters["cstp_control_overflow"] += not taken
 
     def _expand(self, compression: Compression) -> None:
         """A stream has to be expanded even where there is no room for the packet."""
@@ -191,14 +184,6 @@ class Decoder:
             room.commit(len(packet))
         else:
             room.abort()
-
-    def _queue(self, control: Control) -> None:
-        size = CONTROL_OVERHEAD + len(control.payload)
-        if len(self._controls) == MAX_CONTROLS or self._control_bytes + size > MAX_CONTROL_BYTES:
-            self._counters["cstp_control_overflow"] += 1
-            return
-        self._controls.append(control)
-        self._control_bytes += size
 
 
 class Encoder:

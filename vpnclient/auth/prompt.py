@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -31,7 +32,7 @@ T = TypeVar("T")
 MAX_WRONG = 10  # unusable answers to one question, then we stop asking
 
 
-class _FormUser:
+class _FormUser(ABC):
     """The form algorithm, for whoever answers `_ask`."""
 
     def __init__(self, answers: Answers, lines: Lines, err: TextIO, *, quiet: bool = False) -> None:
@@ -65,16 +66,17 @@ class _FormUser:
 
     # --- for a subclass ---
 
+    @abstractmethod
     async def _ask(self, prompt: str, *, hidden: bool) -> str:
-        raise NotImplementedError
+        """The answer to one question."""
 
     def _undisturbed(self) -> AbstractContextManager[None]:
         """While this lasts nothing else writes to the terminal."""
         return nullcontext()
 
+    @abstractmethod
     def _cannot_choose(self, wanted: str, field: Field, found: list[Choice]) -> None:
         """An answer to a drop-down fits none of the choices, or several.  Returns to ask again, or raises."""
-        raise NotImplementedError
 
     # --- fields ---
 
