@@ -6,21 +6,19 @@ and error text, and every packet they hand out is a whole IP packet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Protocol
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.errors import MalformedFrame
 from protocols.framing import cstp
 from protocols.framing.cstp import MAX_SENT, Kind
+from tests.protocols.framing import twins
+from tests.protocols.framing.twins import MakeTwin, Outcome, Twin, corrupt, cut, outcome, wild_cuts, wild_flips
 from tests.transports.packets import ipv4, ipv6
-from transports.codec import CodecError, NativeCodec
-from transports.sink import MemorySink, NativeSink, SinkStats, ip_length
+from transports.codec import CodecError
+from transports.sink import ip_length
 
 # AnyConnect notes, section 14, V7; those marked (M) there were seen on the wire.
 V7_DPD = bytes.fromhex("53544601000503004142434445")
@@ -29,44 +27,15 @@ V7_BYE = bytes.fromhex("5354460100040500b0627965")
 V7_EMPTY_DISCONNECT = bytes.fromhex("5354460100000500")
 
 
-class Twin(Protocol):
-    """What the suite needs of either."""
-
-    @property
-    def sink(self) -> MemorySink | NativeSink: ...
-    def feed(self, data: bytes) -> None: ...
-    def control(self) -> tuple[int, bytes] | None: ...
-    def counters(self) -> dict[str, int]: ...
-    def encode(self, packet: bytes) -> bytes: ...
-    def encode_control(self, kind: int, payload: bytes = b"") -> bytes: ...
+def python_twin(slots: int = 64) -> Twin:
+    return twins.PythonTwin(cstp.Decoder, cstp.Encoder(), slots)
 
 
-class PythonTwin:
-    def __init__(self, slots: int = 64) -> None:
-        self.sink = MemorySink(slots)
-        self._decoder = cstp.Decoder(self.sink)
-        self.feed, self.counters = self._decoder.feed, self._decoder.counters
-        encoder = cstp.Encoder()
-        self.encode, self.encode_control = encoder.encode, encoder.encode_control
-
-    def control(self) -> tuple[int, bytes] | None:
-        frame = self._decoder.next_control()
-        return None if frame is None else (frame.kind, frame.payload)
+def native_twin(slots: int = 64) -> Twin:
+    return twins.NativeTwin("cstp", slots)
 
 
-class NativeTwin:
-    def __init__(self, slots: int = 64) -> None:
-        self.sink = NativeSink.memory(slots)
-        self._codec = NativeCodec("cstp")
-        self.control, self.counters = self._codec.next_control, self._codec.counters
-        self.encode, self.encode_control = self._codec.encode, self._codec.encode_control
-
-    def feed(self, data: bytes) -> None:
-        self._codec.feed(data, self.sink)
-
-
-MakeTwin = Callable[[int], Twin]
-TWINS: list[MakeTwin] = [PythonTwin, NativeTwin]
+TWINS: list[MakeTwin] = [python_twin, native_twin]
 
 
 @pytest.fixture(params=TWINS, ids=["python", "native"])
@@ -75,36 +44,9 @@ def twin(request: pytest.FixtureRequest) -> Twin:
     return made
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """All that can be seen of a decoder."""
-
-    packets: tuple[bytes, ...]
-    controls: tuple[tuple[int, bytes], ...]
-    counters: dict[str, int]
-    error: str
-    sink: SinkStats
-
-
-def outcome(twin: Twin, chunks: Iterable[bytes]) -> Outcome:
-    error = ""
-    for chunk in chunks:
-        try:
-            twin.feed(chunk)
-        except (MalformedFrame, CodecError) as exc:
-            error = str(exc)
-    twin.sink.flush()
-    packets = tuple(iter(twin.sink.take, None))
-    return Outcome(packets, tuple(iter(twin.control, None)), twin.counters(), error, twin.sink.stats())
-
-
 def frame(kind: int, payload: bytes = b"") -> bytes:
     """As the notes draw it, built apart from the code under test."""
     return bytes.fromhex("53544601") + len(payload).to_bytes(2, "big") + bytes([kind, 0]) + payload
-
-
-def counted(seen: Outcome) -> dict[str, int]:
-    return {name: value for name, value in seen.counters.items() if value}
 
 
 # --- vectors -----------------------------------------------------------------------------------------------------
@@ -147,7 +89,7 @@ EVERYTHING = b"".join(
 def check_everything(seen: Outcome) -> None:
     assert seen.packets == (ipv4(84), ipv6(1400), ipv4(16384))
     assert seen.controls == ((Kind.DPD_REQUEST, b"ABCDE"), (Kind.KEEPALIVE, b""), (Kind.TERMINATE, b"bye"))
-    assert counted(seen) == {"cstp_oversize": 1, "cstp_unknown_type": 1, "cstp_compressed": 1, "cstp_empty": 1}
+    assert seen.counted() == {"cstp_oversize": 1, "cstp_unknown_type": 1, "cstp_compressed": 1, "cstp_empty": 1}
     assert seen.sink.not_ip == 1 and seen.error == ""
 
 
@@ -176,7 +118,7 @@ def test_a_header_that_cannot_be_breaks_the_stream_for_good(twin: Twin, header: 
 
 def test_oversized_is_skipped_whatever_its_type(twin: Twin) -> None:
     seen = outcome(twin, [frame(kind, bytes(16385)) for kind in (0, 3, 6, 8)] + [frame(0, bytes(65535)), V7_DPD])
-    assert counted(seen) == {"cstp_oversize": 5} and seen.controls == ((3, b"ABCDE"),)
+    assert seen.counted() == {"cstp_oversize": 5} and seen.controls == ((3, b"ABCDE"),)
 
 
 def test_the_tenth_compressed_frame_breaks_the_stream(twin: Twin) -> None:
@@ -191,13 +133,13 @@ def test_a_sink_that_is_full_costs_packets_not_the_stream() -> None:
     for make in TWINS:
         seen = outcome(make(2), [frame(Kind.DATA, ipv4(40, mark=i)) for i in range(5)] + [V7_DPD])
         assert seen.packets == (ipv4(40, mark=0), ipv4(40, mark=1))
-        assert counted(seen) == {"cstp_sink_full": 3} and seen.sink.dropped_full == 3
+        assert seen.counted() == {"cstp_sink_full": 3} and seen.sink.dropped_full == 3
         assert len(seen.controls) == 1
 
 
 def test_a_flood_of_control_frames_is_bounded(twin: Twin) -> None:
     by_count = outcome(twin, [frame(Kind.KEEPALIVE)] * 100)
-    assert len(by_count.controls) == 64 and counted(by_count) == {"cstp_control_overflow": 36}
+    assert len(by_count.controls) == 64 and by_count.counted() == {"cstp_control_overflow": 36}
     by_bytes = outcome(twin, [frame(Kind.DPD_REQUEST, bytes(16384))] * 10)
     assert len(by_bytes.controls) == 3 and by_bytes.counters["cstp_control_overflow"] == 36 + 7
 
@@ -232,41 +174,24 @@ kinds = st.sampled_from([0, 0, 0, 0, 3, 4, 5, 7, 8, 8, 9, 1, 2, 6, 10, 255])
 streams = st.lists(st.builds(frame, kinds, payloads), max_size=16).map(b"".join)
 
 
-def cut(data: bytes, cuts: Sequence[int]) -> list[bytes]:
-    borders = sorted({c % (len(data) + 1) for c in cuts} | {0, len(data)})
-    return [data[a:b] for a, b in pairwise(borders)]
-
-
-def corrupt(data: bytes, flips: Sequence[tuple[int, int]]) -> bytes:
-    bad = bytearray(data)
-    for at, mask in flips:
-        if bad:
-            bad[at % len(bad)] ^= mask
-    return bytes(bad)
-
-
-wild_cuts = st.lists(st.integers(0, 1 << 17), max_size=30)
-wild_flips = st.lists(st.tuples(st.integers(0, 400), st.integers(1, 255)), max_size=4)
-
-
 @given(streams, wild_flips, wild_cuts, wild_cuts, st.sampled_from([1, 3, 64]))
 def test_the_twins_agree_under_any_chunking_and_corruption(
     data: bytes, flips: Sequence[tuple[int, int]], ours: Sequence[int], theirs: Sequence[int], slots: int
 ) -> None:
     bad = corrupt(data, flips)
-    reference = outcome(PythonTwin(slots), cut(bad, ours))
-    assert outcome(NativeTwin(slots), cut(bad, theirs)) == reference
+    reference = outcome(python_twin(slots), cut(bad, ours))
+    assert outcome(native_twin(slots), cut(bad, theirs)) == reference
     assert all(ip_length(packet) == len(packet) for packet in reference.packets)
 
 
 @given(st.binary(max_size=64) | st.binary(max_size=64).map(V7_DPD.__add__))
 def test_the_twins_agree_on_noise_byte_by_byte(data: bytes) -> None:
     chunks = [data[i : i + 1] for i in range(len(data))]
-    assert outcome(NativeTwin(), chunks) == outcome(PythonTwin(), [data])
+    assert outcome(native_twin(), chunks) == outcome(python_twin(), [data])
 
 
 @given(st.lists(st.integers(20, 2000).map(ipv4) | st.integers(40, 2000).map(ipv6), max_size=20), wild_cuts)
 def test_what_one_twin_encodes_the_other_decodes(packets: list[bytes], cuts: Sequence[int]) -> None:
-    for here, there in ((PythonTwin(), NativeTwin()), (NativeTwin(), PythonTwin())):
+    for here, there in ((python_twin(), native_twin()), (native_twin(), python_twin())):
         wire = b"".join(here.encode(packet) for packet in packets)
         assert outcome(there, cut(wire, cuts)).packets == tuple(packets)
