@@ -331,7 +331,10 @@ class WintunSession:
 
     @property
     def read_event(self) -> int:
-        """Set when there may be packets to read; the library's, not to be closed."""
+        """Set when there may be packets to read; the library's, not to be closed.
+
+        It tells of new packets only: after a batch as large as a session lends, `reader.wait` knows of the rest.
+        """
         return int(ffi.cast("uintptr_t", self._library.lib.WintunGetReadWaitEvent(self._session)))
 
     def close(self) -> None:
