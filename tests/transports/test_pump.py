@@ -20,7 +20,6 @@ import pytest
 
 from protocols.errors import MalformedFrame
 from protocols.framing import array, capsule, oncp
-from protocols.framing.compression import make as make_compression
 from protocols.framing.cstp import MAX_SENT, Decoder, Encoder, Kind
 from tests.transports.namespace import in_own_namespace, ip
 from tests.transports.packets import ipv4, ipv6
@@ -552,12 +551,6 @@ def test_life_and_death_of_a_pump(bench: Benches, make_pump: MakePump) -> None:
         assert len(os.listdir("/proc/self/fd")) == fds
 
 
-@pytest.mark.parametrize(("framing", "text"), [("x", "no framing named 'x'"), ("esp", "esp is one of datagrams")])
-def test_a_framing_that_no_pump_carries(framing: str, text: str) -> None:
-    with opened(Pump, start=False) as b, pytest.raises(EngineError, match=text):
-        Pump(b.device, b.link, framing, mtu=1400)  # type: ignore[arg-type]
-
-
 # --- with a real device -------------------------------------------------------------------------------------------
 
 
@@ -598,20 +591,3 @@ def echo_datagrams(peer: End, pump: AnyPump) -> None:
                 answered += 1
         assert [sock.recv(2000) for _ in range(100)] == [b"%d" % i * 100 for i in range(100)]
     assert pump.stats().sink.refused == 0
-
-
-def test_options_of_the_framing() -> None:
-    """Before the start only; what is refused says why."""
-    with opened(Pump, start=False) as b:
-        pump = b.pump
-        assert isinstance(pump, Pump)
-        with pytest.raises(EngineError, match="want lzs, oc-lz4, deflate or none"):
-            pump.set("cstp.compression", b"zip")
-        pump.set("cstp.compression", b"lzs")
-        pump.start()
-        with pytest.raises(EngineError, match="after the start"):
-            pump.set("cstp.compression", b"none")
-        packet = ipv4()[:20].replace(b"\x00\x54", b"\x01\x90") + bytes(380)
-        b.peer.write(Encoder(make_compression("lzs")).encode(packet))
-        assert b.packet() == packet
-        b.until(lambda: pump.counters()["cstp_expanded"] == 1)  # published once the turn is over
