@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
 from transports.errors import EngineError
+from transports.offload import Offload
 from transports.sink import SinkStats
 
 if TYPE_CHECKING:
@@ -22,9 +23,15 @@ NANOSECONDS = 1e9
 
 
 class Device(Protocol):
-    """What the pump needs of a device: Tun, or a socket in its place."""
+    """What the pump needs of a device: Tun, or a socket in its place.  A device may have an `offload`, as Tun has."""
 
     def fileno(self) -> int: ...
+
+
+def offload_of(device: Device) -> Offload:
+    """What a device was opened with; a socket has plain packets."""
+    offload = getattr(device, "offload", Offload.NONE)
+    return offload if isinstance(offload, Offload) else Offload.NONE
 
 
 class PumpEventKind(IntEnum):
@@ -70,6 +77,8 @@ class PumpStats:
     dropped_tx_oversize: int
     dropped_tx_not_ip: int
     dropped_controls_up: int
+    super_packets: int
+    tun_bad_vnet: int
     sink: SinkStats
 
     @property
@@ -77,7 +86,7 @@ class PumpStats:
         """Packets lost here, both ways."""
         sink = self.sink
         lost = sink.dropped_full + sink.refused + sink.not_ip + sink.oversize
-        return lost + self.dropped_tx_oversize + self.dropped_tx_not_ip
+        return lost + self.dropped_tx_oversize + self.dropped_tx_not_ip + self.tun_bad_vnet
 
 
 class Pump:
@@ -96,6 +105,8 @@ class Pump:
             raise EngineError(text(error))
         borrowed = (tun, stream, stream.native)  # by the thread, so they are kept until it is joined
         self._native = ffi.gc(native, lambda pump, _kept=borrowed: lib.ve_pump_free(pump))
+        if lib.ve_pump_offload(self._native, offload_of(tun)) != lib.VE_OK:
+            raise EngineError("the pump: out of memory for the device's offloads")
         self._control = ffi.new("struct ve_control *")
 
     def set(self, option: str, value: bytes) -> None:
@@ -180,5 +191,7 @@ def _stats(s: CData) -> PumpStats:
         dropped_tx_oversize=int(s.dropped_tx_oversize),
         dropped_tx_not_ip=int(s.dropped_tx_not_ip),
         dropped_controls_up=int(s.dropped_controls_up),
+        super_packets=int(s.super_packets),
+        tun_bad_vnet=int(s.tun_bad_vnet),
         sink=SinkStats.from_struct(s.sink),
     )

@@ -12,7 +12,7 @@ import time
 
 from transports.errors import EngineError
 from transports.framing import Framing
-from transports.pump import Device, PumpEvent, PumpStats
+from transports.pump import Device, PumpEvent, PumpStats, offload_of
 from transports.pump_mailbox import Mailbox
 from transports.pump_python_loop import Loop
 from transports.sink import NativeSink
@@ -43,7 +43,7 @@ class PythonPump:
         self._thread: threading.Thread | None = None
         self._started = False
         self._check_mtu(mtu, f"mtu: got {mtu}, want {MIN_MTU}..{framing.max_payload}")
-        sink = NativeSink.tun(tun.fileno(), mtu)
+        sink = NativeSink.tun(tun.fileno(), mtu, offload_of(tun))
         self._box = box = Mailbox(mtu)
         # The thread knows the loop and not the pump, so that a pump nobody holds any more is stopped.
         self._loop = Loop(tun, stream, framing, sink, box, first, malformed)

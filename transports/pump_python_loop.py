@@ -14,16 +14,17 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 
 from transports.engine import CData, ffi, lib, text
 from transports.errors import DeviceError
 from transports.framing import FEED_SIZE, MAX_FRAME, Framing
-from transports.pump import Device, PumpEventKind, PumpStats
+from transports.offload import SUPER_PACKET, VNET_SIZE, BadVnet, Offload, Vnet, finished, segments
+from transports.pump import Device, PumpEventKind, PumpStats, offload_of
 from transports.pump_mailbox import Mailbox
-from transports.sink import MAX_PACKET, NativeSink, ip_length
+from transports.sink import NativeSink, ip_length
 from transports.tls_stream import TlsStream
 
 RX_RECORDS = 16  # reads of the link a turn
@@ -50,6 +51,8 @@ class Counts:
     dropped_tx_oversize: int = 0
     dropped_tx_not_ip: int = 0
     dropped_controls_up: int = 0
+    super_packets: int = 0
+    tun_bad_vnet: int = 0
 
 
 COUNTED = tuple(field.name for field in fields(Counts))
@@ -73,6 +76,9 @@ class Loop:
         self._sink, self._box, self._counts = sink, box, Counts()
         self._kept = (device, stream)  # as long as the descriptors are used
         self._device, self._link, self._tls = device.fileno(), stream.fileno(), stream.native
+        self._offload = offload_of(device)
+        self._segments: Iterator[bytes] = iter(())  # of the super-packet that was read last
+        self._segment = b""  # the next of them; empty: none is left
         self._plain: CData = ffi.new("uint8_t[]", lib.VE_TLS_RECORD)
         self._failed = False
         self._link_dead = False  # nothing can be sent any more
@@ -228,7 +234,7 @@ class Loop:
 
     def _push_packets(self) -> None:
         for _ in range(TX_BATCH):
-            packet = self._read_packet()
+            packet = self._next_packet()
             if packet is None:
                 return
             if not packet:
@@ -249,12 +255,19 @@ class Loop:
             return b""
         return frame if len(frame) <= MAX_FRAME else b""
 
+    def _next_packet(self) -> bytes | None:
+        """The next segment, or the next packet from the device; as _read_packet."""
+        if not self._segment:
+            return self._read_packet()
+        packet, self._segment = self._segment, next(self._segments, b"")
+        return packet
+
     def _read_packet(self) -> bytes | None:
         """The next packet from the device; empty: nothing usable came; None: nothing waits, or failed."""
         counts = self._counts
         counts.device_reads += 1
         try:
-            data = os.read(self._device, MAX_PACKET)
+            data = os.read(self._device, VNET_SIZE + SUPER_PACKET + 1)
         except BlockingIOError:
             return None
         except OSError:
@@ -263,12 +276,34 @@ class Loop:
             self._on_unread_device()
             return None
         self._device_failures = 0
+        if self._offload & Offload.VNET:
+            try:
+                data = self._without_vnet(data)
+            except BadVnet:
+                counts.tun_bad_vnet += 1
+                return b""
+            if not data:
+                return b""
         if len(data) > self._box.mtu:
             counts.dropped_tx_oversize += 1
             return b""
         length = ip_length(data)
         counts.dropped_tx_not_ip += not length
         return data[:length]
+
+    def _without_vnet(self, data: bytes) -> bytes:
+        """An ordinary packet made whole; empty: a super-packet, to be cut by and by.  Raises BadVnet."""
+        vnet, packet = Vnet.parse(data[:VNET_SIZE]), data[VNET_SIZE:]
+        if not vnet.is_super:
+            return finished(vnet, packet)
+        sizes = vnet.sizes(packet)
+        self._counts.super_packets += 1
+        if sizes.largest > self._box.mtu:
+            self._counts.dropped_tx_oversize += sizes.count
+            return b""
+        self._segments = segments(vnet, packet)
+        self._segment = next(self._segments)
+        return b""
 
     def _on_unread_device(self) -> None:
         """A deleted interface is told by poll; reads may fail for a while, while it is down."""
@@ -279,7 +314,7 @@ class Loop:
 
     def _transmit(self, device_ready: bool) -> None:
         self._tx_waits = not (self._drain() and self._push_pending() and self._push_controls())
-        if not self._tx_waits and device_ready and not self._failed:
+        if not self._tx_waits and (device_ready or self._segment) and not self._failed:
             self._push_packets()
         if not self._link_dead:
             self._drain()
@@ -307,7 +342,7 @@ class Loop:
             link = (0 if self._rx_wants_write else select.POLLIN) | (select.POLLOUT if buffered else 0)
             poll.register(self._link, link)
             poll.register(self._device, 0 if blocked else select.POLLIN)
-            timeout = None if self._rx_dry else 0
+            timeout = None if self._rx_dry and (blocked or not self._segment) else 0
         ready = dict(poll.poll(timeout))
         self._counts.wakeups += 1
         return ready

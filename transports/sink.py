@@ -22,6 +22,7 @@ from typing import Protocol
 
 from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
 from transports.errors import DeviceError, EngineError
+from transports.offload import Offload
 
 MAX_PACKET = 16384  # bytes; VE_MAX_PACKET
 IPV4_HEADER = 20
@@ -47,6 +48,10 @@ class SinkStats:
     oversize: int = 0
     over_mtu: int = 0
     writes: int = 0
+    super_packets: int = 0
+    joined: int = 0
+    join_refused: int = 0
+    join_bad_checksum: int = 0
 
     @classmethod
     def from_struct(cls, struct: CData) -> SinkStats:
@@ -275,10 +280,10 @@ class NativeSink:
         return cls(lib.ve_sink_memory(slots, error, ERROR_SIZE), error)
 
     @classmethod
-    def tun(cls, fd: int, mtu: int) -> NativeSink:
+    def tun(cls, fd: int, mtu: int, offload: Offload = Offload.NONE) -> NativeSink:
         """Writes to an attached, non-blocking TUN descriptor, which it borrows.  mtu: bytes."""
         error = errbuf()
-        return cls(lib.ve_sink_tun(fd, mtu, error, ERROR_SIZE), error)
+        return cls(lib.ve_sink_tun_offload(fd, mtu, offload, error, ERROR_SIZE), error)
 
     @classmethod
     def wintun(cls, ring: bytearray | mmap, event: int, mtu: int) -> NativeSink:

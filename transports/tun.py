@@ -1,8 +1,10 @@
 """A Linux TUN device: opened, named, and handed to the engine as a descriptor.
 
-Plain packets for now: IFF_TUN | IFF_NO_PI.  A persistent device remembers the offloads of its previous user, and would
-then send super-packets without a header (Q1); so they are always set here, to none, which also suits the next (Q18).
-Source: linux-tun notes, sections 1, 11 and 12.
+With a virtio header before every packet the kernel hands over super-packets and takes them (transports/offload.py); a
+kernel that has no such header, or `Tun.open(offload=False)`, gives plain packets.  A persistent device remembers
+offloads and header size of its previous user (Q1, Q2); so both are always set here, and on close the offloads are
+taken back, for the next may know of none (Q18).
+Source: linux-tun notes, sections 1, 2, 11 and 12.
 """
 
 from __future__ import annotations
@@ -12,20 +14,29 @@ import fcntl
 import os
 import socket
 import struct
+import sys
+from contextlib import suppress
 from types import TracebackType
 
 from transports.errors import DeviceError
+from transports.offload import VNET_SIZE, Offload
 
 DEVICE_NODE = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
+TUNGETFEATURES = 0x800454CF
 TUNSETOFFLOAD = 0x400454D0
 TUNGETIFF = 0x800454D2
+TUNSETVNETHDRSZ = 0x400454D8
+TUNSETVNETLE = 0x400454DC
 SIOCGIFMTU = 0x8921
 IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
 IFREQ = struct.Struct("16sH22x")  # name, flags
 IFREQ_MTU = struct.Struct("16si20x")
+_TCP_OFFLOADS = 0x07  # TUN_F_CSUM, TSO4, TSO6
+_ALL_OFFLOADS = 0x67  # and USO4, USO6, which come as a pair
+LADDER = (_ALL_OFFLOADS, _TCP_OFFLOADS, 0x01, 0)  # the first that the kernel takes
 MAX_NAME = 15  # bytes; longer ones are silently cut by the kernel
 
 _OPEN_HINTS = {
@@ -44,28 +55,35 @@ _ATTACH_HINTS = {
 
 
 class Tun:
-    """An attached TUN descriptor.  Closing it removes the interface, unless that was made persistent."""
+    """An attached TUN descriptor.  Closing it removes the interface, unless that was made persistent.
 
-    def __init__(self, fd: int, name: str) -> None:
-        self._fd, self.name = fd, name
+    offload: what comes before packets, and what a pump may make of them.
+    """
+
+    def __init__(self, fd: int, name: str, offload: Offload = Offload.NONE) -> None:
+        self._fd, self.name, self.offload = fd, name, offload
 
     @classmethod
-    def open(cls, name: str = "tun%d") -> Tun:
-        """Create or attach to an interface; %d becomes the first free number.  Raises DeviceError."""
+    def open(cls, name: str = "tun%d", *, offload: bool = True) -> Tun:
+        """Create or attach to an interface; %d becomes the first free number.  Raises DeviceError.
+
+        offload: take and hand over super-packets, as far as the kernel can.
+        """
         if not name or len(os.fsencode(name)) > MAX_NAME or not name.isprintable() or set("/ ") & set(name):
             raise DeviceError(f"interface name: got {name!r}, want 1 to {MAX_NAME} bytes without / or space")
         try:
             fd = os.open(DEVICE_NODE, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as exc:
             raise _device_error(f"cannot open {DEVICE_NODE}", exc, _OPEN_HINTS) from exc
-        request = bytearray(IFREQ.pack(os.fsencode(name), IFF_TUN | IFF_NO_PI))
         try:
+            header = IFF_VNET_HDR if offload and _knows_headers(fd) else 0
+            request = bytearray(IFREQ.pack(os.fsencode(name), IFF_TUN | IFF_NO_PI | header))
             fcntl.ioctl(fd, TUNSETIFF, request)
-            fcntl.ioctl(fd, TUNSETOFFLOAD, 0)
+            agreed = _set_offloads(fd, header)
         except OSError as exc:
             os.close(fd)
             raise _device_error(f"cannot set up the interface {name}", exc, _ATTACH_HINTS) from exc
-        return cls(fd, _name_of(bytes(request)))
+        return cls(fd, _name_of(bytes(request)), agreed)
 
     @classmethod
     def adopt(cls, fd: int) -> Tun:
@@ -74,16 +92,16 @@ class Tun:
         try:
             fcntl.ioctl(fd, TUNGETIFF, request)
             flags = IFREQ.unpack(request)[1]
-            if flags & (IFF_TUN | IFF_NO_PI | IFF_VNET_HDR) != IFF_TUN | IFF_NO_PI:
+            if flags & (IFF_TUN | IFF_NO_PI) != IFF_TUN | IFF_NO_PI:
                 raise DeviceError(
-                    f"descriptor {fd}: got interface flags {flags:#x}, want a TUN without headers before the packets"
+                    f"descriptor {fd}: got interface flags {flags:#x}, want a TUN without packet information"
                 )
-            fcntl.ioctl(fd, TUNSETOFFLOAD, 0)
+            agreed = _set_offloads(fd, flags & IFF_VNET_HDR)
             os.set_blocking(fd, False)
             os.set_inheritable(fd, False)
         except OSError as exc:
             raise _device_error(f"descriptor {fd} is not an attached TUN", exc, {}) from exc
-        return cls(fd, _name_of(bytes(request)))
+        return cls(fd, _name_of(bytes(request)), agreed)
 
     @property
     def mtu(self) -> int:
@@ -110,6 +128,8 @@ class Tun:
         """Stop any pump on it first: a closed descriptor does not wake a thread that waits on it."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
+            with suppress(OSError):  # the interface may be gone
+                fcntl.ioctl(fd, TUNSETOFFLOAD, 0)
             os.close(fd)
 
     def __enter__(self) -> Tun:
@@ -119,6 +139,38 @@ class Tun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _knows_headers(fd: int) -> bool:
+    features = bytearray(4)
+    try:
+        fcntl.ioctl(fd, TUNGETFEATURES, features)
+    except OSError:
+        return False
+    return bool(int.from_bytes(features, sys.byteorder) & IFF_VNET_HDR)
+
+
+def _set_offloads(fd: int, header: int) -> Offload:
+    """The most that the kernel agrees to, on an attached descriptor; header: it was attached with one."""
+    if not header:
+        fcntl.ioctl(fd, TUNSETOFFLOAD, 0)
+        return Offload.NONE
+    fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", VNET_SIZE))
+    if sys.byteorder == "big":
+        fcntl.ioctl(fd, TUNSETVNETLE, struct.pack("i", 1))
+    agreed = next((bits for bits in LADDER if _accepts(fd, bits)), 0)
+    offload = Offload.VNET | Offload.JOIN_TCP | Offload.PROBE
+    return offload | Offload.JOIN_UDP if agreed == _ALL_OFFLOADS else offload
+
+
+def _accepts(fd: int, bits: int) -> bool:
+    try:
+        fcntl.ioctl(fd, TUNSETOFFLOAD, bits)
+    except OSError as exc:
+        if exc.errno != errno.EINVAL or not bits:
+            raise
+        return False
+    return True
 
 
 def _name_of(request: bytes) -> str:

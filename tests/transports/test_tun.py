@@ -6,14 +6,30 @@ import errno
 import fcntl
 import os
 import socket
+import struct
+import sys
 
 import pytest
 
 from tests.transports.namespace import in_own_namespace, ip
 from tests.transports.packets import ipv4
 from transports.errors import DeviceError
+from transports.offload import Offload
 from transports.sink import NativeSink
-from transports.tun import DEVICE_NODE, IFF_NO_PI, IFF_TUN, IFF_VNET_HDR, IFREQ, TUNSETIFF, TUNSETOFFLOAD, Tun
+from transports.tun import (
+    DEVICE_NODE,
+    IFF_NO_PI,
+    IFF_TUN,
+    IFF_VNET_HDR,
+    IFREQ,
+    TUNGETFEATURES,
+    TUNSETIFF,
+    TUNSETOFFLOAD,
+    TUNSETVNETHDRSZ,
+    Tun,
+)
+
+TUNGETVNETHDRSZ = 0x800454D7
 
 
 @pytest.mark.parametrize("name", ["", "a" * 16, "é" * 8, "a/b", "a b", "tun\n", "a\0b"])
@@ -95,13 +111,28 @@ def test_life_of_a_device() -> None:
 
 
 @pytest.mark.system
-def test_a_device_with_headers_before_its_packets_is_not_adopted() -> None:
+def test_a_device_with_headers_before_its_packets_is_adopted_with_its_offloads() -> None:
+    def body() -> None:
+        fd = os.open(DEVICE_NODE, os.O_RDWR)
+        fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(b"vetest0", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))
+        fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", 12))  # of a previous user (Q2)
+        with Tun.adopt(fd) as tun:
+            assert tun.offload & Offload.VNET and tun.offload & Offload.JOIN_TCP
+            size = bytearray(4)
+            fcntl.ioctl(fd, TUNGETVNETHDRSZ, size)
+            assert int.from_bytes(size, sys.byteorder) == 10
+
+    in_own_namespace(body)
+
+
+@pytest.mark.system
+def test_a_device_with_packet_information_is_not_adopted() -> None:
     """Every packet would be dropped as no IP."""
 
     def body() -> None:
         fd = os.open(DEVICE_NODE, os.O_RDWR)
-        fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(b"vetest0", IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))
-        with pytest.raises(DeviceError, match="got interface flags 0x5001, want a TUN without headers"):
+        fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(b"vetest0", IFF_TUN))
+        with pytest.raises(DeviceError, match="got interface flags 0x1, want a TUN without packet information"):
             Tun.adopt(fd)
         os.close(fd)
 
@@ -132,9 +163,12 @@ def test_q1_offloads_of_a_previous_user_are_cleared() -> None:
 
     def body() -> None:
         ip("tuntap", "add", "dev", "vetest9", "mode", "tun")
-        with Tun.open("vetest9") as before:
-            fcntl.ioctl(before.fileno(), TUNSETOFFLOAD, 0x07)
-        with Tun.open("vetest9") as tun:
+        request = IFREQ.pack(b"vetest9", IFF_TUN | IFF_NO_PI)
+        before = os.open(DEVICE_NODE, os.O_RDWR)
+        fcntl.ioctl(before, TUNSETIFF, request)
+        fcntl.ioctl(before, TUNSETOFFLOAD, 0x67)
+        os.close(before)
+        with Tun.open("vetest9", offload=False) as tun:
             ip("addr", "add", "192.0.2.1/24", "dev", tun.name)
             ip("link", "set", tun.name, "up")
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -144,6 +178,75 @@ def test_q1_offloads_of_a_previous_user_are_cleared() -> None:
             assert sizes == {128}
 
     in_own_namespace(body)
+
+
+@pytest.mark.system
+def test_q18_a_persistent_device_is_left_without_offloads() -> None:
+    """The next user may know of no header, and would get super-packets bare."""
+
+    def body() -> None:
+        ip("tuntap", "add", "dev", "vetest9", "mode", "tun")
+        with Tun.open("vetest9") as tun:
+            assert tun.offload & Offload.VNET
+        fd = os.open(DEVICE_NODE, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(b"vetest9", IFF_TUN | IFF_NO_PI))
+        with Tun(fd, "vetest9") as plain:
+            ip("addr", "add", "192.0.2.1/24", "dev", plain.name)
+            ip("link", "set", plain.name, "up")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.setsockopt(17, 103, 100)
+                sock.sendto(bytes(1000), ("192.0.2.2", 9))
+            assert {len(p) for p in packets_of(plain) if p[9] == 17 and p[0] == 0x45} == {128}
+
+    in_own_namespace(body)
+
+
+@pytest.mark.parametrize(
+    ("taken", "offload"),
+    [
+        (0x67, Offload.VNET | Offload.JOIN_TCP | Offload.JOIN_UDP | Offload.PROBE),
+        (0x07, Offload.VNET | Offload.JOIN_TCP | Offload.PROBE),
+        (0x01, Offload.VNET | Offload.JOIN_TCP | Offload.PROBE),
+        (0, Offload.VNET | Offload.JOIN_TCP | Offload.PROBE),
+    ],
+)
+def test_the_ladder_of_offloads(monkeypatch: pytest.MonkeyPatch, taken: int, offload: Offload) -> None:
+    calls = []
+
+    def kernel(fd: int, request: int, argument: int | bytes | bytearray) -> int:
+        if request == TUNGETFEATURES and isinstance(argument, bytearray):
+            argument[:] = (IFF_TUN | IFF_VNET_HDR).to_bytes(4, sys.byteorder)
+        if request == TUNSETOFFLOAD and isinstance(argument, int):
+            calls.append(argument)
+            if argument & ~taken:
+                raise OSError(errno.EINVAL, "invalid argument")
+        return 0
+
+    monkeypatch.setattr("transports.tun.DEVICE_NODE", "/dev/null")
+    monkeypatch.setattr("transports.tun.fcntl.ioctl", kernel)
+    with Tun.open("vpn0") as tun:
+        assert tun.offload == offload
+        assert calls == [bits for bits in (0x67, 0x07, 0x01, 0) if bits >= taken]
+    assert calls[-1] == 0  # for the next user
+
+
+@pytest.mark.parametrize("features", [None, IFF_TUN])
+def test_a_kernel_without_headers_gives_plain_packets(monkeypatch: pytest.MonkeyPatch, features: int | None) -> None:
+    flags = []
+
+    def kernel(fd: int, request: int, argument: int | bytes | bytearray) -> int:
+        if request == TUNGETFEATURES and isinstance(argument, bytearray):
+            if features is None:
+                raise OSError(errno.ENOTTY, "unknown")
+            argument[:] = features.to_bytes(4, sys.byteorder)
+        if request == TUNSETIFF and isinstance(argument, bytearray):
+            flags.append(IFREQ.unpack(argument)[1])
+        return 0
+
+    monkeypatch.setattr("transports.tun.DEVICE_NODE", "/dev/null")
+    monkeypatch.setattr("transports.tun.fcntl.ioctl", kernel)
+    with Tun.open("vpn0") as tun:
+        assert (tun.offload, flags) == (Offload.NONE, [IFF_TUN | IFF_NO_PI])
 
 
 def packets_of(tun: Tun) -> list[bytes]:
@@ -159,7 +262,7 @@ def packets_of(tun: Tun) -> list[bytes]:
 def test_the_sink_on_a_device_that_goes_up_down_and_away() -> None:
     def body() -> None:
         with Tun.open("vetest%d") as tun:
-            sink = NativeSink.tun(tun.fileno(), tun.mtu)
+            sink = NativeSink.tun(tun.fileno(), tun.mtu, tun.offload)
             sink.write(ipv4())
             sink.flush()
             assert sink.stats().refused == 1  # EIO: it is down

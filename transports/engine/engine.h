@@ -70,10 +70,20 @@ struct ve_sink_stats {
 	uint64_t oversize;	/* larger than the reservation or VE_MAX_PACKET */
 	uint64_t over_mtu;	/* larger than the device's MTU, handed over all the same */
 	uint64_t writes;	/* system calls made to hand packets over */
+	uint64_t super_packets;	/* of several packets each, handed over */
+	uint64_t joined;	/* packets in them */
+	uint64_t join_refused;	/* super-packets that the device refused: written packet by packet, and none since */
+	uint64_t join_bad_checksum;	/* packets that fitted into one but for their checksum */
 };
 
 struct ve_sink;
 VE_API struct ve_sink *ve_sink_tun(int fd, size_t mtu, char *err, size_t err_size);	/* borrows fd */
+/* What a TUN was opened with, and what may be made of it. */
+#define VE_TUN_VNET 1			/* ten bytes of virtio header before every packet, little-endian, both ways */
+#define VE_TUN_JOIN_TCP 2		/* packets of a batch are joined per flow into super-packets */
+#define VE_TUN_JOIN_UDP 4
+#define VE_TUN_PROBE 8			/* before the first one the device is tried with super-packets that go nowhere */
+VE_API struct ve_sink *ve_sink_tun_offload(int fd, size_t mtu, unsigned int offload, char *err, size_t err_size);
 VE_API struct ve_sink *ve_sink_memory(size_t slots, char *err, size_t err_size);	/* keeps what is flushed, for tests */
 VE_API void ve_sink_free(struct ve_sink *sink);
 /* Room for capacity bytes, valid until committed or aborted; NULL: full or too large, counted. */
@@ -296,6 +306,8 @@ struct ve_pump_stats {	/* published once a turn of the thread, at least before i
 	uint64_t dropped_tx_oversize;	/* from the device, larger than the tunnel MTU */
 	uint64_t dropped_tx_not_ip;	/* or nothing that the framing carries: IPv6 over oNCP */
 	uint64_t dropped_controls_up;	/* the queue to Python was full */
+	uint64_t super_packets;		/* read from the device, and cut */
+	uint64_t tun_bad_vnet;		/* reads dropped: their virtio header lies */
 	struct ve_sink_stats sink;
 };
 
@@ -307,6 +319,8 @@ VE_API struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *f
 /* Before the start: an option of the pump's framing, as ve_codec_set.  VE_OK, or VE_ERROR with a text in err. */
 VE_API int ve_pump_set(struct ve_pump *pump, const char *option, const uint8_t *value, size_t length, char *err,
 		       size_t err_size);
+/* Before the start: the device was opened with these VE_TUN_* flags.  VE_OK, or VE_ERROR: too late, or no memory. */
+VE_API int ve_pump_offload(struct ve_pump *pump, unsigned int offload);
 VE_API int ve_pump_start(struct ve_pump *pump);	/* once */
 VE_API int ve_pump_event_fd(const struct ve_pump *pump);	/* readable: controls or events wait */
 /* Any thread: */

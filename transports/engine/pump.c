@@ -108,6 +108,22 @@ int ve_pump_set(struct ve_pump *pump, const char *option, const uint8_t *value, 
 	return VE_ERROR;
 }
 
+int ve_pump_offload(struct ve_pump *pump, unsigned int offload)
+{
+	char err[64];
+	struct ve_sink *sink;
+
+	if (pump->running || pump->stop_at)
+		return VE_ERROR;
+	sink = ve_sink_tun_offload(pump->tun_fd, pump->mtu, offload, err, sizeof(err));
+	if (!sink)
+		return VE_ERROR;
+	ve_sink_free(pump->sink);
+	pump->sink = sink;
+	pump->offload = offload;
+	return VE_OK;
+}
+
 /* Signals are for the program's other threads. */
 int ve_pump_start(struct ve_pump *pump)
 {

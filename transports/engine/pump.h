@@ -10,8 +10,10 @@
 #include "codec.h"
 #include "engine.h"
 #include "queue.h"
+#include "segment.h"
 #include "sink.h"
 #include "tls.h"
+#include "vnet.h"
 
 #define VE_PUMP_EVENTS 16			/* events waiting; the oldest gives way */
 #define VE_PUMP_STATS (sizeof(struct ve_pump_stats) / sizeof(uint64_t))
@@ -23,6 +25,7 @@ struct ve_pump_event {
 
 struct ve_pump {
 	int tun_fd;				/* borrowed, as is tls */
+	unsigned int offload;			/* VE_TUN_*: what the device was opened with */
 	struct ve_tls *tls;
 	struct ve_codec *codec;
 	struct ve_sink *sink;
@@ -57,10 +60,13 @@ struct ve_pump {
 	int link_writable;			/* 0: wait for POLLOUT before the next send */
 	int device_failures;			/* reads failed since the last that worked */
 	int tx_waits;				/* pending or a control frame waits: the device is left alone */
-	size_t pending;				/* bytes of a frame in buffer that TLS did not take yet */
+	const uint8_t *pending_frame;		/* a frame that TLS did not take yet */
+	size_t pending;				/* bytes of it; 0: none */
 	size_t pending_packet;			/* bytes of the packet in it */
+	struct ve_segments segments;		/* of the super-packet in device */
 	struct ve_control control;		/* scratch */
-	uint8_t buffer[VE_HEADROOM + VE_MAX_PACKET];
+	uint8_t device[VE_HEADROOM + VE_SUPER_PACKET + 1];	/* what was read from it last, behind the headroom */
+	uint8_t buffer[VE_HEADROOM + VE_MAX_PACKET];	/* a segment behind the headroom, or a control frame */
 	uint8_t frame[VE_TLS_RECORD];		/* of framings that rewrite the whole packet */
 };
 

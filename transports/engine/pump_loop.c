@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -148,10 +149,10 @@ static int push(struct ve_pump *p, const uint8_t *frame, size_t length)
 	return rc > 0;
 }
 
-/* Where a packet's frame begins: before the packet where only a header is added. */
-static uint8_t *frame_of(struct ve_pump *p)
+/* Where a packet's frame begins: before the packet, in its headroom, where only a header is added. */
+static uint8_t *frame_of(struct ve_pump *p, uint8_t *packet)
 {
-	return p->codec->ops->header ? p->buffer + VE_HEADROOM - ve_codec_headroom(p->codec) : p->frame;
+	return p->codec->ops->header ? packet - ve_codec_headroom(p->codec) : p->frame;
 }
 
 /* The packet that was read from the device but not taken. */
@@ -159,7 +160,7 @@ static int push_pending(struct ve_pump *p)
 {
 	if (!p->pending)
 		return 1;
-	if (!push(p, frame_of(p), p->pending))
+	if (!push(p, p->pending_frame, p->pending))
 		return 0;
 	p->stats.tx_packets++;
 	p->stats.tx_bytes += p->pending_packet;
@@ -190,17 +191,53 @@ static int push_controls(struct ve_pump *p)
 	}
 }
 
-/* Bytes of packet in the buffer, 0: nothing usable came, or VE_EMPTY. */
-static int read_packet(struct ve_pump *p, size_t mtu)
+/* One read; what it says, of bytes behind the virtio header. */
+static ssize_t read_device(struct ve_pump *p, uint8_t *vnet)
 {
-	uint8_t *packet = p->buffer + VE_HEADROOM;
-	ssize_t got = read(p->tun_fd, packet, VE_MAX_PACKET);
-	size_t length;
+	struct iovec iov[2] = {{.iov_base = vnet, .iov_len = VE_VNET_SIZE},
+			       {.iov_base = p->device + VE_HEADROOM, .iov_len = VE_SUPER_PACKET + 1}};
+	ssize_t got;
 
 	p->stats.device_reads++;
+	if (!(p->offload & VE_TUN_VNET))
+		return read(p->tun_fd, iov[1].iov_base, iov[1].iov_len);
+	got = readv(p->tun_fd, iov, 2);
+	if (got <= 0)
+		return got;
+	if (got > VE_VNET_SIZE)
+		return got - VE_VNET_SIZE;
+	memset(vnet, 0xff, VE_VNET_SIZE);	/* shorter than it, or nothing behind it: a lie in any case */
+	return 1;
+}
+
+/* A super-packet is left to be cut, an ordinary packet is made whole.  1: the latter. */
+static int on_vnet(struct ve_pump *p, const uint8_t *vnet, size_t length, size_t mtu)
+{
+	int rc = ve_segments_begin(&p->segments, vnet, p->device + VE_HEADROOM, length);
+
+	p->stats.tun_bad_vnet += rc == VE_ERROR;
+	if (rc != VE_OK)
+		return rc == VE_EMPTY;
+	p->stats.super_packets++;
+	if (ve_segments_largest(&p->segments) > mtu) {
+		p->stats.dropped_tx_oversize += ve_segments_count(&p->segments);
+		p->segments = (struct ve_segments){0};
+	}
+	return 0;
+}
+
+/* Bytes of packet in device, 0: nothing usable came, or a super-packet, or VE_EMPTY. */
+static int read_packet(struct ve_pump *p, size_t mtu)
+{
+	uint8_t vnet[VE_VNET_SIZE];
+	ssize_t got = read_device(p, vnet);
+	size_t length;
+
 	if (got > 0) {
 		p->device_failures = 0;
-		length = ve_ip_length(packet, (size_t)got);
+		if (p->offload & VE_TUN_VNET && !on_vnet(p, vnet, (size_t)got, mtu))
+			return 0;
+		length = ve_ip_length(p->device + VE_HEADROOM, (size_t)got);
 		p->stats.dropped_tx_oversize += (size_t)got > mtu;
 		p->stats.dropped_tx_not_ip += (size_t)got <= mtu && !length;
 		return (size_t)got > mtu ? 0 : (int)length;
@@ -214,23 +251,39 @@ static int read_packet(struct ve_pump *p, size_t mtu)
 	return VE_EMPTY;
 }
 
+/* The next segment, or the next packet from the device; as read_packet. */
+static int next_packet(struct ve_pump *p, size_t mtu, uint8_t **packet)
+{
+	if (!ve_segments_left(&p->segments)) {
+		int length = read_packet(p, mtu);
+
+		*packet = p->device + VE_HEADROOM;
+		if (length || !ve_segments_left(&p->segments))
+			return length;
+	}
+	*packet = p->buffer + VE_HEADROOM;
+	return (int)ve_segments_next(&p->segments, *packet);
+}
+
 static void push_packets(struct ve_pump *p)
 {
 	size_t mtu = atomic_load_explicit(&p->mtu, memory_order_relaxed);
-	uint8_t *packet = p->buffer + VE_HEADROOM;
+	uint8_t *packet, *frame;
 	int i, length, framed;
 
 	for (i = 0; i < TX_BATCH; i++) {
-		length = read_packet(p, mtu);
+		length = next_packet(p, mtu, &packet);
 		if (length == VE_EMPTY)
 			return;
 		if (length == 0)
 			continue;
-		framed = ve_codec_encode(p->codec, packet, (size_t)length, frame_of(p), VE_TLS_RECORD);
+		frame = frame_of(p, packet);
+		framed = ve_codec_encode(p->codec, packet, (size_t)length, frame, VE_TLS_RECORD);
 		if (framed <= 0) {
 			p->stats.dropped_tx_not_ip++;
 			continue;
 		}
+		p->pending_frame = frame;
 		p->pending = (size_t)framed;
 		p->pending_packet = (size_t)length;
 		if (!push_pending(p))
@@ -241,7 +294,7 @@ static void push_packets(struct ve_pump *p)
 static void transmit(struct ve_pump *p, int device_ready)
 {
 	p->tx_waits = !(drain(p) && push_pending(p) && push_controls(p));
-	if (!p->tx_waits && device_ready && !p->failed)
+	if (!p->tx_waits && (device_ready || ve_segments_left(&p->segments)) && !p->failed)
 		push_packets(p);
 	if (!p->link_dead)
 		drain(p);
@@ -295,7 +348,7 @@ static void publish(struct ve_pump *p)
 static void wait_for(struct ve_pump *p, struct pollfd *fds)
 {
 	int blocked = p->tx_waits || p->pending || ve_tls_buffered_out(p->tls);
-	int timeout = p->rx_dry ? -1 : 0;
+	int timeout = p->rx_dry && (blocked || !ve_segments_left(&p->segments)) ? -1 : 0;
 
 	fds[WAKE] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
 	/* Input is left alone while nothing can be made of it. */
