@@ -112,9 +112,7 @@ class Vnet:
         return vnet
 
     def pack(self) -> bytes:
-        return HEADER.pack(
-            self.flags, self.gso_type, self.hdr_len, self.gso_size, self.csum_start, self.csum_offset
-        )
+        return HEADER.pack(self.flags, self.gso_type, self.hdr_len, self.gso_size, self.csum_start, self.csum_offset)
 
     @property
     def is_super(self) -> bool:

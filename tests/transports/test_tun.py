@@ -29,6 +29,7 @@ from transports.tun import (
     Tun,
 )
 
+IFF_TAP = 0x0002
 TUNGETVNETHDRSZ = 0x800454D7
 
 
@@ -126,13 +127,13 @@ def test_a_device_with_headers_before_its_packets_is_adopted_with_its_offloads()
 
 
 @pytest.mark.system
-def test_a_device_with_packet_information_is_not_adopted() -> None:
-    """Every packet would be dropped as no IP."""
+def test_a_tap_is_not_adopted() -> None:
+    """Every frame would be dropped as no IP."""
 
     def body() -> None:
         fd = os.open(DEVICE_NODE, os.O_RDWR)
-        fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(b"vetest0", IFF_TUN))
-        with pytest.raises(DeviceError, match="got interface flags 0x1, want a TUN without packet information"):
+        fcntl.ioctl(fd, TUNSETIFF, IFREQ.pack(b"vetest0", IFF_TAP | IFF_NO_PI))
+        with pytest.raises(DeviceError, match="got interface flags 0x1002, want a TUN without packet information"):
             Tun.adopt(fd)
         os.close(fd)
 
