@@ -260,7 +260,7 @@ def test_the_kernel_cuts_as_the_reference_does() -> None:
         with ExitStack() as stack:
             source, target = forwarding(stack)
 
-            @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+            @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
             @given(supers())
             def check(one: tuple[Vnet, bytes]) -> None:
                 vnet, whole = one
