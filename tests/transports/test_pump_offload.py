@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from protocols.errors import MalformedFrame
@@ -260,10 +260,12 @@ def test_the_kernel_cuts_as_the_reference_does() -> None:
         with ExitStack() as stack:
             source, target = forwarding(stack)
 
-            @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+            @settings(max_examples=40, deadline=None, phases=[Phase.generate], derandomize=True)
             @given(supers())
             def check(one: tuple[Vnet, bytes]) -> None:
                 vnet, whole = one
+                if not 2 <= vnet.sizes(whole).count <= (64 if vnet.protocol == UDP else 200):
+                    return  # more than an older kernel takes; a single segment is not forwarded (6.18)
                 vnet, whole = super_packet(readdressed(whole), vnet.gso_size, ecn=vnet.gso_type & 0x80)
                 os.write(source.fileno(), vnet.pack() + whole)
                 want = [a_hop_later(part) for part in segments(vnet, whole)]
