@@ -12,6 +12,7 @@ Source: PPP notes, sections 2 and 10.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from typing import TYPE_CHECKING
@@ -134,7 +135,7 @@ class Receiver:
         self._counters["ppp_control_overflow"] += not taken
 
 
-class Sender:
+class Sender(ABC):
     """What the encoders of all carriers share."""
 
     framing = ""
@@ -189,5 +190,6 @@ class Sender:
             number = number[1:]
         return number if self._acfc and protocol != Protocol.LCP else ADDRESS_CONTROL + number
 
+    @abstractmethod
     def _framed(self, protocol: int, packet: bytes) -> bytes:
-        raise NotImplementedError
+        """The carrier's frame around a PPP packet."""

@@ -9,6 +9,7 @@ drops the rest of that datagram.  Source: PPP notes, sections 1 and 2.  Options:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from protocols.errors import MalformedFrame
@@ -21,7 +22,7 @@ F5_PREFIX = 4  # bytes
 FORTINET_PREFIX = 6
 
 
-class PrefixedDecoder(Receiver):
+class PrefixedDecoder(Receiver, ABC):
     """Wire bytes in; packets into the sink, control frames out."""
 
     prefix = 0  # bytes
@@ -37,9 +38,9 @@ class PrefixedDecoder(Receiver):
         self._packet: Reservation | None = None
         self._error: MalformedFrame | None = None
 
+    @abstractmethod
     def length_of(self, prefix: bytes | bytearray) -> int | None:
         """Length of the PPP packet behind a whole prefix; None: it is none."""
-        raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
         """Any number of bytes of a stream.  Raises MalformedFrame on a prefix that cannot be, and then always."""

@@ -6,6 +6,7 @@ A system's own part is `_configure`, which does the same for the first time and 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
@@ -25,7 +26,7 @@ from vpnclient.host.windows.api import Windows
 JOURNAL_PATIENCE = 5.0  # seconds to wait while somebody else cleans up after a crash of this profile
 
 
-class JournalledHost:
+class JournalledHost(ABC):
     """HostConfig but for `warm_up` and `before_reconnect`.  windows: the seam for Windows' journal entries."""
 
     failure: ClassVar[type[Exception]]  # how the system refuses; `_configure` may raise it
@@ -36,17 +37,17 @@ class JournalledHost:
         self._journal: Journal | None = None
         self._plan: HostPlan | None = None
 
+    @abstractmethod
     def _configure(self, plan: HostPlan, warnings: Warnings) -> Applied:
         """Make the host as planned, whatever it is now.  Raises HostError and `failure`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _hint(self, error: Exception) -> str:
         """What the user can do about a `failure`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _forget(self) -> None:
         """All was undone: nothing is ours any more."""
-        raise NotImplementedError
 
     def recover(self) -> tuple[str, ...]:
         with self._lock:
