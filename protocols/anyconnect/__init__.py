@@ -1,9 +1,9 @@
 """Cisco AnyConnect and ocserv: XML sign-in, the CSTP channel over TLS.
 
     signin.py      from an URL to a ticket: documents.py page.py forms.py replies.py exchange.py, values in model.py
-    tunnel.py      the CONNECT: options.py (headers -> TunnelConfig) networks.py headers.py mtu.py
+    tunnel.py      the CONNECT: options.py (headers -> TunnelConfig) headers.py mtu.py
     controller.py  the life of the channel, sans-IO
-    cookies.py agent.py text.py
+    cookies.py agent.py
 
 Section numbers and Q numbers in this package are those of the project's AnyConnect specification.
 """

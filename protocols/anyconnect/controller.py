@@ -15,9 +15,9 @@ from enum import Enum, IntEnum
 from math import inf
 
 from protocols.anyconnect.options import RekeyMethod, Timers
-from protocols.anyconnect.text import one_line, printable
 from protocols.base import Action, Control, Dismissed, Ended, Reconnect, Rekey, Send, Traffic, Warn
 from protocols.framing.cstp import Kind
+from protocols.text import one_line, printable
 
 MAX_ANSWER = 16376  # bytes of a DPD payload that is answered
 MAX_GOODBYE = 512  # bytes of text in a goodbye

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from protocols.anyconnect.model import AuthForm, Document, Entry, Option
-from protocols.anyconnect.text import clean, one_line
 from protocols.base import Secret
 from protocols.errors import MalformedAnswer
+from protocols.text import clean, one_line
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

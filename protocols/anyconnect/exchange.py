@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from protocols.anyconnect.agent import user_agent
-from protocols.anyconnect.text import one_line
 from protocols.errors import (
     ClientCertificateRequired,
     GatewayUnavailable,
@@ -17,6 +16,7 @@ from protocols.errors import (
     NotSupported,
     SignInFailed,
 )
+from protocols.text import one_line
 from transports.errors import ClientCertificateWanted, ConnectionLost, TimedOut
 from transports.http_url import Url
 

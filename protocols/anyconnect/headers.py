@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from protocols.anyconnect.networks import shown
-from protocols.anyconnect.text import clean, one_line
+from protocols.networks import shown
+from protocols.text import clean, one_line
 
 MAX_NUMBER = 2**31
 MAX_WARNINGS = 20

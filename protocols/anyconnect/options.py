@@ -15,13 +15,13 @@ from ipaddress import IPv4Address
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
-from protocols.anyconnect import networks
+from protocols import networks
 from protocols.anyconnect.headers import Headers
 from protocols.anyconnect.mtu import MAX_TUNNEL, MIN_IPV6, MIN_TUNNEL
-from protocols.anyconnect.networks import shown
-from protocols.anyconnect.text import clean, one_line
 from protocols.base import Address, Interface, Network, TunnelConfig
 from protocols.errors import ConfigurationRefused
+from protocols.networks import shown
+from protocols.text import clean, one_line
 
 T = TypeVar("T")
 

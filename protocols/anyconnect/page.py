@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from protocols.anyconnect.documents import MAX_DOCUMENT, MAX_FIELDS, MAX_NAME, MAX_OPTIONS, check_shape, malformed
 from protocols.anyconnect.model import AuthForm, Document, Entry, Option
-from protocols.anyconnect.text import clean, one_line
 from protocols.errors import MalformedAnswer
+from protocols.text import clean, one_line
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

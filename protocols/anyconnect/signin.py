@@ -20,7 +20,6 @@ from protocols.anyconnect import documents, forms, page, replies
 from protocols.anyconnect.cookies import from_token
 from protocols.anyconnect.exchange import Gateway, Moved, bad_status, refusal
 from protocols.anyconnect.model import SUCCESS, AuthForm, Document, Option
-from protocols.anyconnect.text import one_line
 from protocols.base import Form, SignInOptions, Ticket, User
 from protocols.errors import (
     ClientCertificateRequired,
@@ -30,6 +29,7 @@ from protocols.errors import (
     SignInFailed,
     UnknownGroup,
 )
+from protocols.text import one_line
 from transports.http_url import Url
 
 if TYPE_CHECKING:

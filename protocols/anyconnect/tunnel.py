@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from protocols.anyconnect import cookies, mtu, options
 from protocols.anyconnect.agent import host_name, user_agent
 from protocols.anyconnect.controller import CstpController
-from protocols.anyconnect.text import one_line
 from protocols.base import Ticket, Tunnel, TunnelOptions
 from protocols.errors import ConnectRefused, CookieRejected, GatewayUnavailable, ProtocolError
+from protocols.text import one_line
 from transports.http import open_stream
 from transports.http_url import Url
 from transports.pathmtu import path_mtu

@@ -1,4 +1,4 @@
-"""Addresses, masks, routes and domains as gateways write them (anyconnect.md section 3.3).
+"""Addresses, masks, routes and domains as gateways write them (first of all: anyconnect.md section 3.3).
 
 Each reader returns a value, or raises ValueError with a text that says what came and what was wanted.
 """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.anyconnect.text import MAX_TEXT, clean, one_line, printable
+from protocols.text import MAX_TEXT, clean, one_line, printable
 
 
 @pytest.mark.parametrize(

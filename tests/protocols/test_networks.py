@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.anyconnect import networks
+from protocols import networks
 
 
 @pytest.mark.parametrize(
