@@ -1,16 +1,15 @@
 """Sign-in documents of the gateway: bytes -> Document.
 
-Lenient where gateways are sloppy (a recovering parser), strict where somebody could be hostile: no DTD, no entities,
-no network, and caps on size, depth, fields and options.  Any input gives a Document or MalformedAnswer.
-lxml is imported on first use: a client that only opens a tunnel from a cookie never needs it.
+Read by markup.py, with caps on fields and options.  Any input gives a Document or MalformedAnswer.
 Source: anyconnect.md sections 2.4 and 2.5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from protocols import markup
 from protocols.anyconnect.model import AuthForm, Document, Entry, Option
 from protocols.base import Secret
 from protocols.errors import MalformedAnswer
@@ -19,8 +18,8 @@ from protocols.text import clean, one_line
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
+MALFORMED = "auth-malformed"
 MAX_DOCUMENT = 4 * 2**20  # bytes
-MAX_DEPTH = 64  # elements inside each other
 MAX_FIELDS = 500  # of one form
 MAX_OPTIONS = 10_000  # of all selects of one form
 MAX_NAME = 256  # characters of a field's name
@@ -30,15 +29,15 @@ HOST_SCAN_PARTS = ("host-scan-ticket", "host-scan-token", "host-scan-base-uri", 
 
 
 def malformed(text: str) -> MalformedAnswer:
-    return MalformedAnswer("auth-malformed", text)
+    return MalformedAnswer(MALFORMED, text)
 
 
 def parse(body: bytes) -> Document:
     """Read a config-auth document, or the bare auth of old servers.  Raises MalformedAnswer."""
-    root = _root(body)
-    name = local_name(root)
+    root = markup.xml(body, code=MALFORMED, limit=MAX_DOCUMENT)
+    name = markup.local_name(root)
     if name == "config-auth":
-        children = list(_children(root))
+        children = list(markup.children(root))
         auth = _first(children, "auth")
     elif name == "auth":
         children, auth = [], root
@@ -51,59 +50,8 @@ def parse(body: bytes) -> Document:
     return document
 
 
-def local_name(element: _Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def check_shape(root: _Element) -> None:
-    """Depth of the tree, without recursion."""
-    level = [root]
-    for _depth in range(MAX_DEPTH):
-        level = [child for element in level for child in _children(element)]
-        if not level:
-            return
-    raise malformed(f"elements nested deeper than {MAX_DEPTH}")
-
-
-def _root(body: bytes) -> _Element:
-    from lxml import etree
-
-    if len(body) > MAX_DOCUMENT:
-        raise malformed(f"document of {len(body)} bytes, want at most {MAX_DOCUMENT}")
-    parser = etree.XMLParser(
-        recover=True,
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    try:
-        root = etree.fromstring(body.strip(), parser)
-    except (etree.LxmlError, ValueError, LookupError) as exc:
-        raise malformed(f"unparsable XML: {one_line(str(exc))[:200]}") from exc
-    if root is None:
-        raise malformed("unparsable XML, want a config-auth document")
-    docinfo = root.getroottree().docinfo
-    if docinfo.internalDTD is not None or docinfo.externalDTD is not None:
-        raise malformed("a document type declaration, want none")
-    check_shape(root)
-    return root
-
-
-def _children(element: _Element) -> Iterator[_Element]:
-    """Child elements; what else lxml keeps (entity references) has no text as its tag."""
-    return (child for child in element if isinstance(child.tag, str))
-
-
 def _first(children: list[_Element], name: str) -> _Element | None:
-    return next((child for child in children if local_name(child) == name), None)
-
-
-def _text(element: _Element | None) -> str:
-    return "" if element is None else "".join(str(part) for part in element.itertext())
+    return next((child for child in children if markup.local_name(child) == name), None)
 
 
 def _attribute(element: _Element, name: str) -> str:
@@ -115,8 +63,8 @@ def _is_true(element: _Element, name: str) -> bool:
 
 
 def _document(children: list[_Element], auth: _Element | None) -> Document:
-    names = {local_name(child) for child in children}
-    inside = [] if auth is None else list(_children(auth))
+    names = {markup.local_name(child) for child in children}
+    inside = [] if auth is None else list(markup.children(auth))
     form = _first(inside, "form")
     second = "multiple-client-cert-request" in names
     return Document(
@@ -127,7 +75,7 @@ def _document(children: list[_Element], auth: _Element | None) -> Document:
         form=None if form is None else _form(form),
         complete=_first(inside, "authentication-complete") is not None,
         opaque=_opaque(_first(children, "opaque")),
-        session_token=Secret(_text(_first(children, "session-token")).strip()),
+        session_token=Secret(markup.text(_first(children, "session-token")).strip()),
         failure=_failure(children, auth),
         certificate_wanted=second or "client-cert-request" in names,
         second_certificate_wanted=second,
@@ -151,7 +99,7 @@ def _message(element: _Element | None) -> str:
     if element is None:
         return ""
     params = [_attribute(element, "param1"), _attribute(element, "param2")]
-    done, rest = "", _text(element)
+    done, rest = "", markup.text(element)
     while params:
         head, percent, tail = rest.partition("%")
         if not percent or not tail.startswith("s"):
@@ -175,9 +123,9 @@ def _host_scan(children: list[_Element], inside: list[_Element]) -> bool:
     """A host scan is wanted when ticket, token, start URL and wait URL are all known (section 2.13)."""
     scan = _first(children, "host-scan")
     if scan is not None:
-        known = {local_name(child) for child in _children(scan) if _text(child).strip()}
+        known = {markup.local_name(child) for child in markup.children(scan) if markup.text(child).strip()}
         return known.issuperset(HOST_SCAN_PARTS)
-    old = [child for child in inside if local_name(child) in ("csd", "csdMac", "csdLinux")]
+    old = [child for child in inside if markup.local_name(child) in ("csd", "csdMac", "csdLinux")]
     attributes = {str(name) for child in old for name, value in child.attrib.items() if value}
     return attributes.issuperset(("token", "ticket", "starturl", "waiturl"))
 
@@ -191,8 +139,8 @@ def _form(element: _Element) -> AuthForm:
         raise malformed("an empty form action")
     entries: list[Entry] = []
     budget = MAX_OPTIONS
-    for child in _children(element):
-        entry = _ENTRIES.get(local_name(child), _nothing)(child)
+    for child in markup.children(element):
+        entry = _ENTRIES.get(markup.local_name(child), _nothing)(child)
         if entry is None:
             continue
         budget -= len(entry.options)
@@ -224,8 +172,8 @@ def _select(element: _Element) -> Entry | None:
     """A select without any option is ignored (Q14)."""
     name = _attribute(element, "name")
     options: list[Option] = []
-    for child in _children(element):
-        if local_name(child) == "option":
+    for child in markup.children(element):
+        if markup.local_name(child) == "option":
             if len(options) >= MAX_OPTIONS:
                 raise malformed(f"a select of more than {MAX_OPTIONS} options")
             options.append(_option(child))
@@ -236,7 +184,7 @@ def _select(element: _Element) -> Entry | None:
 
 
 def _option(element: _Element) -> Option:
-    text = _text(element).strip()
+    text = markup.text(element).strip()
     value = element.get("value")
     return Option(
         value=text if value is None else str(value),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from protocols.anyconnect.documents import MAX_DOCUMENT, MAX_FIELDS, MAX_NAME, MAX_OPTIONS, check_shape, malformed
+from protocols import markup
+from protocols.anyconnect.documents import MALFORMED, MAX_DOCUMENT, MAX_FIELDS, MAX_NAME, MAX_OPTIONS, malformed
 from protocols.anyconnect.model import AuthForm, Document, Entry, Option
 from protocols.errors import MalformedAnswer
 from protocols.text import clean, one_line
@@ -23,41 +24,21 @@ TEXT_KINDS = frozenset({"", "text", "email", "tel", "number"})  # what a browser
 
 def parse(body: bytes) -> Document:
     """Read an HTML page.  Raises MalformedAnswer when it holds no form."""
-    root = _root(body)
-    labels = {str(label.get("for")): one_line(_text(label)) for label in _all(root, "label") if label.get("for")}
+    root = markup.html(body, code=MALFORMED, limit=MAX_DOCUMENT)
+    labels = {str(label.get("for")): one_line(markup.text(label)) for label in _all(root, "label") if label.get("for")}
     forms = [(form, _read(form, labels)) for form in _all(root, "form")]
     asking = [(element, form) for element, form in forms if _asks(form)]
     if not asking:
-        title = next((one_line(_text(element)) for element in _all(root, "title")), "")
+        title = next((one_line(markup.text(element)) for element in _all(root, "title")), "")
         raise MalformedAnswer("auth-no-form", f"an HTML page without a sign-in form{f' ({title})' if title else ''}")
     element, form = asking[0]
     name = one_line(str(element.get("id") or element.get("name") or DEFAULT_ID))[:MAX_NAME]
-    message = next((clean(_text(found)) for found in _all(root, "title")), "")
+    message = next((clean(markup.text(found)) for found in _all(root, "title")), "")
     return Document(auth_id=name or DEFAULT_ID, message=message, form=form)
-
-
-def _root(body: bytes) -> _Element:
-    from lxml import etree
-
-    if len(body) > MAX_DOCUMENT:
-        raise malformed(f"page of {len(body)} bytes, want at most {MAX_DOCUMENT}")
-    parser = etree.HTMLParser(recover=True, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
-    try:
-        root = etree.fromstring(body.strip(), parser)
-    except (etree.LxmlError, ValueError, LookupError, AssertionError) as exc:
-        raise malformed(f"unparsable page: {one_line(str(exc))[:200]}") from exc
-    if root is None:
-        raise malformed("neither a document nor a page")
-    check_shape(root)
-    return root
 
 
 def _all(element: _Element, name: str) -> Iterator[_Element]:
     return (child for child in element.iter(name) if isinstance(child.tag, str))
-
-
-def _text(element: _Element) -> str:
-    return "".join(str(part) for part in element.itertext())
 
 
 def _asks(form: AuthForm) -> bool:
@@ -105,7 +86,7 @@ def _select(element: _Element, labels: dict[str, str]) -> Entry | None:
 
 
 def _option(element: _Element) -> Option:
-    text = _text(element).strip()
+    text = markup.text(element).strip()
     value = element.get("value")
     return Option(
         value=text if value is None else str(value),
