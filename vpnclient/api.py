@@ -68,7 +68,17 @@ from transports.sink import MemorySink, PacketSink, Reservation
 from transports.tls import TlsInfo, TlsStream
 from vpnclient.events import Event, Listener
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import Hangup, OpenTunnel, Page, Request, ServerAction, ServerController, Site
+from vpnclient.lab.site import (
+    Hangup,
+    Opening,
+    OpensTunnels,
+    OpenTunnel,
+    Page,
+    Request,
+    ServerAction,
+    ServerController,
+    Site,
+)
 from vpnclient.lab.store import Exhausted, LabSession, Store
 
 __all__ = [
@@ -110,6 +120,8 @@ __all__ = [
     "NotSupported",
     "NotTrusted",
     "OpenTunnel",
+    "Opening",
+    "OpensTunnels",
     "PacketSink",
     "Page",
     "ProtocolError",

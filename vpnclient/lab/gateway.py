@@ -25,7 +25,7 @@ from vpnclient.lab.device import configure
 from vpnclient.lab.link import Link
 from vpnclient.lab.netns import LabError
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import Hangup, OpenTunnel, Page, Site
+from vpnclient.lab.site import Hangup, Opening, OpensTunnels, OpenTunnel, Page, Site
 from vpnclient.lab.store import LabSession, Store
 from vpnclient.lab.web import HttpServer, Refused
 
@@ -33,6 +33,7 @@ MAX_CONNECTIONS = 256
 BACKLOG = 64
 SWEEP_EVERY = 1.0  # seconds between two looks for expired sessions
 ACCEPT_PAUSE = 0.1  # seconds after a failed accept
+OPENING_LIMIT = 10.0  # seconds for what is said before the framing
 CLOSE_LIMIT = 5.0  # seconds for all links to say goodbye
 
 Log = Callable[[str], None]
@@ -161,7 +162,9 @@ class Gateway:
                 await stream.close()
 
     async def _converse(self, stream: TlsStream, peer: str) -> None:
-        server = HttpServer(stream, stream.peer_certificate)
+        site = self._site
+        hook = (site.opens_tunnel,) if isinstance(site, OpensTunnels) else ()
+        server = HttpServer(stream, stream.peer_certificate, *hook)
         try:
             while (request := await server.next_request()) is not None:
                 answer = self._site.respond(request, time.monotonic())
@@ -197,6 +200,8 @@ class Gateway:
                 await server.answer(Page(503, "Service Unavailable", (("X-Reason", str(exc)),), close=True))
                 raise
             first = await server.switch(opened.reason, opened.headers)
+            if opened.opening is not None:
+                first = await _go_through(opened.opening, stream, first)
             session.connected += 1
             link = tunnel.link = Link(tunnel.tun, stream, opened, self._log)
         hangup = await link.run(first)
@@ -239,3 +244,19 @@ class Gateway:
                 tunnel = self._tunnels.get(session.cookie, _Tunnel(session))
                 if tunnel.link is None:
                     self._forget(tunnel)
+
+
+async def _go_through(opening: Opening, stream: TlsStream, first: bytes) -> bytes:
+    """What both sides say before the framing; the bytes that are the framing's already.  Raises LabError."""
+    await stream.write(opening.begin())
+    try:
+        async with asyncio.timeout(OPENING_LIMIT):
+            while True:
+                if first and (answer := opening.feed(first)):
+                    await stream.write(answer)
+                if (rest := opening.rest()) is not None:
+                    return rest
+                if not (first := await stream.read()):
+                    raise LabError("the client left before the tunnel was open")
+    except TimeoutError as exc:
+        raise LabError(f"the client did not open its tunnel within {OPENING_LIMIT:.0f} s") from exc

@@ -46,7 +46,12 @@ class Link:
     async def run(self, first: bytes) -> Hangup:
         """Move packets until the end; `first`: framing that came with the request.  The stream stays open."""
         try:
-            pump = make_pump(self._tun, self._stream, self._opened.framing, mtu=self._opened.mtu, first=first)
+            pump = make_pump(
+                *(self._tun, self._stream, self._opened.framing),
+                mtu=self._opened.mtu,
+                first=first,
+                options=self._opened.options,
+            )
             self._stream.detach()
             self._pump = pump
             return await self._carry(pump)

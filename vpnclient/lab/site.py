@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protocols.base import Control, Rekey, Send, Traffic, Warn
 from transports.framing import Framing
@@ -74,9 +74,22 @@ class ServerController(Protocol):
         """The frames that tell the client the session is over."""
 
 
+class Opening(Protocol):
+    """What both sides say between the head of the answer and the framing."""
+
+    def begin(self) -> bytes:
+        """What the gateway says at once."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take any number of bytes of the client's; what the gateway answers.  Raises ProtocolError."""
+
+    def rest(self) -> bytes | None:
+        """None: more is to come from the client.  Else the opening is over, and this is the framing's already."""
+
+
 @dataclass(frozen=True, slots=True)
 class OpenTunnel:
-    """Answer with this head, then speak `framing` on the connection."""
+    """Answer with this head, go through the opening if there is one, then speak `framing` on the connection."""
 
     session: LabSession
     reason: str
@@ -84,6 +97,16 @@ class OpenTunnel:
     framing: str | Framing
     mtu: int
     controller: ServerController
+    options: tuple[tuple[str, bytes], ...] = ()  # of a framing of the engine
+    opening: Opening | None = None
+
+
+@runtime_checkable
+class OpensTunnels(Protocol):
+    """An optional part of a site whose tunnels are not opened by CONNECT."""
+
+    def opens_tunnel(self, method: str, target: str) -> bool:
+        """Whether nothing but the head of such a request is HTTP, whatever length it tells."""
 
 
 class Site(Protocol):

@@ -6,6 +6,7 @@ h11 parses; what breaks HTTP or a cap is answered with 4xx and ends the connecti
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,11 +36,18 @@ class Refused(Exception):
     page: Page
 
 
+def _is_connect(method: str, target: str) -> bool:
+    return method == "CONNECT"
+
+
 class HttpServer:
     """The server's side of one connection."""
 
-    def __init__(self, stream: ByteStream, certificate: bytes = b"") -> None:
-        self._stream, self._certificate = stream, certificate
+    def __init__(
+        self, stream: ByteStream, certificate: bytes = b"", opens_tunnel: Callable[[str, str], bool] = _is_connect
+    ) -> None:
+        """opens_tunnel(method, target): HTTP ends with the head of such a request."""
+        self._stream, self._certificate, self._opens_tunnel = stream, certificate, opens_tunnel
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._served = 0
 
@@ -65,16 +73,17 @@ class HttpServer:
         head = await self._next_event()
         if not isinstance(head, h11.Request):
             return None  # the connection was closed between requests
+        method, target = head.method.decode("ascii"), head.target.decode("latin-1")
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
+        if self._opens_tunnel(method, target):
+            return Request(method, target, headers, certificate=self._certificate)
         body = bytearray()
         while not isinstance(event := await self._next_event(), h11.EndOfMessage | h11.ConnectionClosed | None):
             if isinstance(event, h11.Data):
                 body += event.data
             if len(body) > MAX_BODY:
                 raise Refused(Page(413, "Payload Too Large", close=True))
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
-        return Request(
-            head.method.decode("ascii"), head.target.decode("latin-1"), headers, bytes(body), self._certificate
-        )
+        return Request(method, target, headers, bytes(body), self._certificate)
 
     async def _next_event(self) -> h11.Event | None:
         """None: paused, a CONNECT waits for its answer."""
@@ -99,8 +108,9 @@ class HttpServer:
         return not page.close
 
     async def switch(self, reason: str, headers: Headers) -> bytes:
-        """Answer a CONNECT with 200; the bytes that the client sent after it."""
-        await self._send(h11.Response(status_code=200, reason=reason, headers=[SERVER, *_clean(headers)]))
+        """Answer the request for a tunnel with 200, the last of HTTP; the bytes that the client sent after its head."""
+        lines = [f"HTTP/1.1 200 {reason}", *(f"{name}: {value}" for name, value in (SERVER, *_clean(headers)))]
+        await self._stream.write("\r\n".join([*lines, "", ""]).encode("ascii"))
         rest, _ = self._http.trailing_data
         return bytes(rest)
 

@@ -116,3 +116,23 @@ def test_continue_is_sent_when_it_is_waited_for() -> None:
 def test_header_values_are_one_line_of_ascii_whatever_they_quote() -> None:
     _, sent = converse(GET, page=Page(400, "Bad Request", (("X-Reason", "é\r\nSet-Cookie: x=y\x00"),), close=True))
     assert b"X-Reason: ...Set-Cookie: x=y.\r\n" in sent
+
+
+def test_a_tunnel_may_be_opened_by_another_method_whose_length_means_nothing() -> None:
+    """Network Connect sends a Content-Length of 256, and no body."""
+
+    async def talk(page: Page | None) -> tuple[Request | None, bytes, bytes, Request | None]:
+        stream = MemoryStream([b"POST /tunnel?a=b HTTP/1.1\r\nHost: lab\r\nContent-Length: 256\r\n\r\nfirst", b"more"])
+        server = HttpServer(stream, b"", lambda method, target: (method, target) == ("POST", "/tunnel?a=b"))
+        request = await server.next_request()
+        if page is None:
+            return request, await server.switch("OK", (("NCP-Version", "3"),)), stream.sent, None
+        await server.answer(page)
+        return request, b"", stream.sent, await server.next_request()
+
+    request, first, sent, _ = asyncio.run(talk(None))
+    assert request is not None and request.body == b"" and request.header("content-length") == "256"
+    assert first == b"first"
+    assert sent == b"HTTP/1.1 200 OK\r\nServer: vpnclient-lab\r\nNCP-Version: 3\r\n\r\n"
+    _, _, sent, after = asyncio.run(talk(Page(302, "Found", close=True)))
+    assert sent.startswith(b"HTTP/1.1 302 Found\r\n") and after is None
