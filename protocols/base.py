@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from transports.dialer import Dialer
@@ -296,3 +296,14 @@ class VpnProtocol(Protocol):
 
     def ticket_from_cookie(self, url: str, cookie: Secret) -> Ticket:
         """A ticket from what another process printed.  Raises MalformedAnswer."""
+
+
+@runtime_checkable
+class LogsOut(Protocol):
+    """An optional part of a VpnProtocol: the session does not end at the gateway with the goodbye on its link."""
+
+    async def logout(self, http: HttpClient, ticket: Ticket) -> None:
+        """End the session at the gateway, so that its cookie is dead; the link is closed already.
+
+        Not called when the session is to live on.  Raises ProtocolError or TransportError, which only warn.
+        """

@@ -23,7 +23,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from protocols import registry
-from protocols.base import Address, Ticket, Tunnel, TunnelConfig, User, VpnProtocol
+from protocols.base import Address, LogsOut, Ticket, Tunnel, TunnelConfig, User, VpnProtocol
 from protocols.errors import (
     CookieRejected,
     GatewayUnavailable,
@@ -32,6 +32,7 @@ from protocols.errors import (
 )
 from transports.dialer import Dialer
 from transports.errors import TransportError
+from transports.http import HttpClient
 from transports.pump import PumpStats
 from transports.tls import Judge
 from transports.tun import Tun
@@ -64,6 +65,7 @@ T = TypeVar("T")
 
 STATISTICS_EVERY = 1.0  # seconds between two Statistics events
 DISMISSED_AGAIN = 60.0  # seconds
+LOGOUT_LIMIT = 5.0  # seconds (Juniper notes, section 9.3)
 SHORT_LIFE = 10.0  # seconds: a second link in a row that does not last so long is not renewed at once
 
 
@@ -113,6 +115,7 @@ class Session:
         )
         self._tun: Tun | None = None
         self._config: TunnelConfig | None = None
+        self._ticket: Ticket | None = None  # the newest; it may have to be logged out
         self._carrier: Carrier | None = None
         self._totals = Totals()
         self._stop: Stop | None = None
@@ -166,13 +169,19 @@ class Session:
         """Only the sign-in: a ticket, from the cookie given or by asking.  Raises what `explain` knows."""
         cookie = self._settings.cookie
         if cookie is not None:
-            return self._parts.protocol.ticket_from_cookie(self._settings.url, cookie)
+            self._ticket = self._parts.protocol.ticket_from_cookie(self._settings.url, cookie)
+            return self._ticket
         self._emit(StateChanged(State.SIGNING_IN))
-        http = assembly.make_http(self._settings, self._parts.dialer, lambda text: self._note(text, "debug"))
+        http = self._http()
         try:
-            return await self._parts.protocol.authenticate(http, self._user, assembly.sign_in_options(self._settings))
+            options = assembly.sign_in_options(self._settings)
+            self._ticket = await self._parts.protocol.authenticate(http, self._user, options)
+            return self._ticket
         finally:
             await http.close()
+
+    def _http(self) -> HttpClient:
+        return assembly.make_http(self._settings, self._parts.dialer, lambda text: self._note(text, "debug"))
 
     async def _run(self) -> None:
         require_network_admin(self._settings)
@@ -181,8 +190,13 @@ class Session:
         warm_up = asyncio.ensure_future(asyncio.to_thread(self._parts.host.warm_up))
         try:
             await self._live()
+        except SessionEnded:
+            await self._log_out(self._note)  # some gateways want it even then; most know nothing of it any more
+            raise
         finally:
             await asyncio.wait({warm_up})
+            if self._stop is Stop.END:
+                await self._log_out(self._warn)
 
     async def _live(self) -> None:
         ticket = await self._unless_stopped(self.sign_in())
@@ -392,6 +406,22 @@ class Session:
             if self._tun is not None:
                 self._tun.close()
         self._warn_all(warnings)
+
+    async def _log_out(self, tell: Callable[[str], None]) -> None:
+        """After the host is as it was: nothing waits for this but the end of the program."""
+        ticket, self._ticket = self._ticket, None
+        if ticket is None or not isinstance(self._parts.protocol, LogsOut):
+            return
+        http = self._http()
+        try:
+            async with asyncio.timeout(LOGOUT_LIMIT):
+                await self._parts.protocol.logout(http, ticket)
+        except TimeoutError:
+            tell(f"the session may still be open at the gateway: no answer to the logout within {LOGOUT_LIMIT:.0f} s")
+        except (ProtocolError, TransportError, OSError) as exc:
+            tell(f"the session may still be open at the gateway: the logout failed: {exc}")
+        finally:
+            await http.close()
 
     def _closed(self, error: Exception) -> Exit:
         failure = explain(error)

@@ -476,3 +476,74 @@ def test_a_listener_that_fails_at_the_end_keeps_nothing_from_being_undone(monkey
     with pytest.raises(RuntimeError, match="a bug in a view"):
         stage.play(act)
     assert stage.host.calls[-1] == "undo" and stage.device.closed
+
+
+class LoggingOut(FakeProtocol):
+    """A protocol whose sessions end by a request of their own."""
+
+    def __init__(self, *script: Exception | TunnelConfig, fails: Exception | None = None, hangs: bool = False) -> None:
+        super().__init__(*script)
+        self.fails, self.hangs = fails, hangs
+        self.logged_out: list[Ticket] = []
+
+    async def logout(self, http: object, ticket: Ticket) -> None:
+        self.logged_out.append(ticket)
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.fails:
+            raise self.fails
+
+
+def test_the_user_s_end_logs_out_after_the_host_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = LoggingOut(CONFIG)
+    stage = Stage(monkeypatch, protocol)
+    calls_before: list[list[str]] = []
+    original = protocol.logout
+
+    async def logout(http: object, ticket: Ticket) -> None:
+        calls_before.append(list(stage.host.calls))
+        await original(http, ticket)
+
+    monkeypatch.setattr(protocol, "logout", logout)
+    assert stage.play(stop_when_connected(Stop.END)) == Exit.OK
+    assert protocol.logged_out == [TICKET] and calls_before == [["prepare", "apply", "undo"]]
+
+
+def test_a_detach_and_a_lost_gateway_do_not_log_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = LoggingOut(CONFIG)
+    assert Stage(monkeypatch, protocol).play(stop_when_connected(Stop.DETACH)) == Exit.OK
+    assert protocol.logged_out == []
+    protocol = LoggingOut(CONFIG, SignInFailed("no"))
+    Stage(monkeypatch, protocol, LOST).play()
+    assert protocol.logged_out == []
+
+
+def test_a_session_that_the_gateway_ended_is_logged_out_once_and_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = LoggingOut(CONFIG, fails=Unreachable("gw.example:443", "gone"))
+    stage = Stage(monkeypatch, protocol, ENDED)
+    assert stage.play() == Exit.ENDED
+    assert protocol.logged_out == [TICKET]
+    assert not any(isinstance(event, Warned) and "logout" in event.text for event in stage.events)
+
+
+def test_a_stop_before_the_tunnel_is_up_logs_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def act(session: Session, event: Event) -> None:
+        if event == StateChanged(State.CONNECTING):
+            session.stop()
+
+    async def hang(*args: object) -> None:
+        await asyncio.Event().wait()
+
+    protocol = LoggingOut()
+    monkeypatch.setattr(protocol, "connect", hang)
+    assert Stage(monkeypatch, protocol).play(act) == Exit.INTERRUPTED
+    assert protocol.logged_out == [TICKET]
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_a_logout_that_fails_or_hangs_only_warns(monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
+    monkeypatch.setattr(module, "LOGOUT_LIMIT", 0.02)
+    stage = Stage(monkeypatch, LoggingOut(CONFIG, fails=Unreachable("gw.example:443", "gone"), hangs=hangs))
+    assert stage.play(stop_when_connected(Stop.END)) == Exit.OK
+    (warned,) = (event.text for event in stage.events if isinstance(event, Warned) and "logout" in event.text)
+    assert ("no answer" in warned) is hangs
