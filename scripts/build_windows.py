@@ -32,7 +32,7 @@ FLAGS = [
     "-D__USE_MINGW_ANSI_STDIO=1",
     "-static-libgcc",
 ]
-LINUX_ONLY = re.compile(r"engine/(coalesce|platform_linux|pump|pump_loop|sink_tun|tls\w*)\.c$")
+LINUX_ONLY = re.compile(r"engine/(coalesce|datagram\w*|platform_linux|pump|pump_loop|sink_tun|tls\w*)\.c$")
 ENGINE = ROOT / "transports" / "engine"
 DOUBLE = ROOT / "tests" / "wintun_double"
 OPENSSL_HEADERS = (Path("/usr/include/openssl"), Path("/usr/include/x86_64-linux-gnu/openssl"))

@@ -46,6 +46,7 @@ def check_abi(ffi: Any, lib: Any) -> None:
         "size of ve_pump_stats": (built.pump_stats_size, ffi.sizeof("struct ve_pump_stats")),
         "size of ve_control": (built.control_size, ffi.sizeof("struct ve_control")),
         "size of ve_tls_info": (built.tls_info_size, ffi.sizeof("struct ve_tls_info")),
+        "size of ve_datagram_stats": (built.datagram_stats_size, ffi.sizeof("struct ve_datagram_stats")),
     }
     for what, (got, want) in pairs.items():
         if got != want:

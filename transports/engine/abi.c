@@ -19,6 +19,7 @@ void ve_abi(struct ve_abi *out)
 		.pump_stats_size = sizeof(struct ve_pump_stats),
 		.control_size = sizeof(struct ve_control),
 		.tls_info_size = sizeof(struct ve_tls_info),
+		.datagram_stats_size = sizeof(struct ve_datagram_stats),
 	};
 	snprintf(out->openssl, sizeof(out->openssl), "%s", OpenSSL_version(OPENSSL_VERSION));
 }

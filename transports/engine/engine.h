@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define VE_ABI 3		/* changes with any change below */
+#define VE_ABI 4		/* changes with any change below */
 
 /* What calls return: a count >= 0, or one of these. */
 #define VE_OK 0
@@ -45,6 +45,7 @@ struct ve_abi {
 	uint32_t pump_stats_size;
 	uint32_t control_size;
 	uint32_t tls_info_size;
+	uint32_t datagram_stats_size;
 	char openssl[64];		/* version text of the libssl in use */
 };
 VE_API void ve_abi(struct ve_abi *out);
@@ -280,6 +281,67 @@ VE_API const char *ve_tls_error(const struct ve_tls *tls);	/* what came, what wa
 VE_API int ve_tls_failure(const struct ve_tls *tls);		/* VE_TLS_*: what ended the connection */
 VE_API int ve_tls_alert(const struct ve_tls *tls);		/* number of the fatal alert received, or VE_EMPTY */
 VE_API size_t ve_tls_buffered_out(const struct ve_tls *tls);	/* ciphertext bytes not yet taken by the kernel */
+
+/* ---- datagrams: one connected UDP socket, in batches both ways (Linux) -------------------------------------- */
+
+#define VE_DATAGRAM_MAX 65535		/* bytes of the largest datagram */
+#define VE_DATAGRAM_BATCH 256		/* datagrams that wait to be sent, at most */
+
+/* What the kernel does of a batch: ve_datagrams_offload. */
+#define VE_UDP_SEGMENT 1		/* a run of equally long ones is handed over as one (UDP_SEGMENT) */
+#define VE_UDP_JOINED 2			/* several of the peer may come as one (UDP_GRO) */
+
+struct ve_datagram_stats {
+	uint64_t tx_datagrams, tx_bytes;/* handed to the kernel */
+	uint64_t tx_calls;		/* system calls that sent */
+	uint64_t tx_segmented;		/* runs handed over as one */
+	uint64_t tx_full;		/* EAGAIN, ENOBUFS: the kernel took none for now */
+	uint64_t rx_datagrams, rx_bytes;/* given out or waiting for ve_datagrams_next */
+	uint64_t rx_calls;
+	uint64_t rx_joined;		/* receives of several datagrams as one */
+	uint64_t too_large;		/* dropped: EMSGSIZE, larger than the path takes */
+	uint64_t no_buffers;		/* dropped: ENOBUFS, again at the second try */
+	uint64_t firewalled;		/* dropped: EPERM, refused by this host */
+	uint64_t truncated;		/* receives dropped: larger than `largest`, or cut by the kernel */
+	uint64_t refused;		/* ECONNREFUSED reported: nobody listens there */
+	uint64_t fallbacks;		/* runs that were refused as one, and sent singly */
+};
+
+struct ve_datagrams;
+/* Borrows fd: connected, IPv4 or IPv6.  largest: bytes of the largest datagram either way.  Sets path MTU discovery (DF),
+ * and uses what the kernel has of the offloads. */
+VE_API struct ve_datagrams *ve_datagrams_new(int fd, size_t largest, char *err, size_t err_size);
+VE_API void ve_datagrams_free(struct ve_datagrams *datagrams);
+/* Use no more than these VE_UDP_* flags (the user's switch), before anything is received; what is in use now. */
+VE_API unsigned int ve_datagrams_offload(struct ve_datagrams *datagrams, unsigned int allowed);
+
+/* Where the next datagram of at most size bytes is written, valid until put or the next room; NULL: the batch is full,
+ * flush first, or size is more than largest. */
+VE_API uint8_t *ve_datagrams_room(struct ve_datagrams *datagrams, size_t size);
+/* The datagram is the first `length` bytes of the newest room; 0: given back. */
+VE_API void ve_datagrams_put(struct ve_datagrams *datagrams, size_t length);
+/* VE_OK: the kernel has all (or they were dropped, counted); VE_WANT_WRITE: wait until the socket is writable, the rest
+ * stays; VE_ERROR: see ve_datagrams_errno, the rest stays too: an ICMP error is reported once, then sending goes on. */
+VE_API int ve_datagrams_flush(struct ve_datagrams *datagrams);
+VE_API size_t ve_datagrams_waiting(const struct ve_datagrams *datagrams);	/* datagrams not yet taken by the kernel */
+
+/* One system call's worth: the datagrams that wait for ve_datagrams_next, > 0 (no call is made while there are some);
+ * VE_WANT_READ; VE_ERROR: see ve_datagrams_errno, as for flush. */
+VE_API int ve_datagrams_receive(struct ve_datagrams *datagrams);
+/* VE_OK: the next one, in writable memory that is valid until a receive that makes a call; VE_EMPTY. */
+VE_API int ve_datagrams_next(struct ve_datagrams *datagrams, uint8_t **at, size_t *length);
+/* 1: the last receive filled every buffer, so more may wait; 0: wait until the socket is readable. */
+VE_API int ve_datagrams_more(const struct ve_datagrams *datagrams);
+
+/* Bytes of the largest IP packet that the kernel believes the path takes, never below 576 (IPv4) or 1280 (IPv6); or
+ * VE_ERROR. */
+VE_API int ve_datagrams_mtu(struct ve_datagrams *datagrams);
+/* 1, once: the kernel said that a datagram is too large for the path; ask for the MTU. */
+VE_API int ve_datagrams_mtu_changed(struct ve_datagrams *datagrams);
+/* 1: sizes are being probed, send what the device takes whatever ICMP has said; 0: believe it.  VE_OK or VE_ERROR. */
+VE_API int ve_datagrams_probe(struct ve_datagrams *datagrams, int on);
+VE_API int ve_datagrams_errno(const struct ve_datagrams *datagrams);	/* of the last VE_ERROR */
+VE_API void ve_datagrams_stats(const struct ve_datagrams *datagrams, struct ve_datagram_stats *out);
 
 /* ---- the pump: one device, one link, one thread ------------------------------------------------------------- */
 

@@ -29,7 +29,16 @@ class Library:
 
 
 @pytest.mark.parametrize(
-    "lie", ["abi", "sink_stats_size", "reader_stats_size", "pump_stats_size", "control_size", "tls_info_size"]
+    "lie",
+    [
+        "abi",
+        "sink_stats_size",
+        "reader_stats_size",
+        "pump_stats_size",
+        "control_size",
+        "tls_info_size",
+        "datagram_stats_size",
+    ],
 )
 def test_an_engine_of_other_sources_is_refused_and_the_fix_named(lie: str) -> None:
     with pytest.raises(EngineError, match=r"got 7, want \d+; build it with `make engine`"):
