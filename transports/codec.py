@@ -41,6 +41,10 @@ class NativeCodec:
         if lib.ve_codec_feed(self._native, sink.native, data, len(data)) != lib.VE_OK:
             raise CodecError(text(lib.ve_codec_error(self._native)))
 
+    def park(self, sink: NativeSink) -> None:
+        """Between reads of the link: the packet that it is within must not hold back another link's in this sink."""
+        lib.ve_codec_park(self._native, sink.native)
+
     def end(self) -> None:
         """The stream ended in order.  Raises CodecError: the framing does not allow an end here."""
         if lib.ve_codec_end(self._native) != lib.VE_OK:

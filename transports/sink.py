@@ -2,6 +2,7 @@
 
     reserve(capacity)   room for a packet; None: full or larger than MAX_PACKET, counted
         .expand(...)        more room, in place or by a copy; False: none, counted and given back
+        .park(used)         hold back nobody: what came is copied aside, and goes behind the others once it is whole
         .commit(length)     the packet is the first `length` bytes: it may only shrink
         .abort()            give the room back
     write(packet)       copy a packet in
@@ -9,7 +10,7 @@
     flush()             hand over what was committed, in order of reservation
 
 What is not an IP packet is dropped and counted at commit; bytes beyond the IP length are cut (linux-tun notes, 13).
-An open reservation holds back those behind it.  MemorySink is the Python twin of sink.c.
+An open reservation holds back those behind it until it is parked.  MemorySink is the Python twin of sink.c.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class SinkStats:
     copied: int = 0
     expanded: int = 0
     moved: int = 0
+    parked: int = 0
     aborted: int = 0
     dropped_full: int = 0
     dropped_expand: int = 0
@@ -67,6 +69,9 @@ class Reservation(Protocol):
 
     def expand(self, used: int, capacity: int) -> bool:
         """Make room for `capacity` bytes, keeping the first `used`; take `data` anew.  False: given back, counted."""
+
+    def park(self, used: int) -> None:
+        """Leave the order, keeping the first `used` bytes; take `data` anew.  At the commit it comes in by a copy."""
 
     def commit(self, length: int) -> None:
         """The packet is the first `length` bytes.  Raises ValueError if it is longer than the reservation."""
@@ -120,6 +125,7 @@ class MemoryReservation:
     state: _State = _State.OPEN
     packet: bytes = b""
     grown: bool = False
+    parked: bool = False
 
     @property
     def data(self) -> memoryview:
@@ -136,9 +142,19 @@ class MemoryReservation:
             self.grown = True
         return True
 
+    def park(self, used: int) -> None:
+        self._must_be_open()
+        if used > len(self.room):
+            self.sink.counters.oversize += 1
+            self.state = _State.VOID
+            raise ValueError(f"parked with {used} bytes, reserved {len(self.room)}")
+        if not self.parked:
+            self.room[used:] = bytes(len(self.room) - used)
+            self.sink.park(self)
+
     def commit(self, length: int) -> None:
         self._must_be_open()
-        self.sink.settle(self, length, copied=False)
+        self.sink.settle(self, length, copied=self.parked)
 
     def abort(self) -> None:
         self._must_be_open()
@@ -157,6 +173,7 @@ class MemorySink:
     slots: int = 64
     counters: SinkStats = field(default_factory=SinkStats)
     _entries: deque[MemoryReservation] = field(default_factory=deque)
+    _parked: list[MemoryReservation] = field(default_factory=list)
     _flushed: int = 0  # entries at the front that may be taken
 
     def reserve(self, capacity: int) -> MemoryReservation | None:
@@ -179,9 +196,16 @@ class MemorySink:
         return True
 
     def abandon(self) -> None:
-        for entry in list(self._entries):
+        for entry in (*self._entries, *self._parked):
             if entry.state is _State.OPEN:
                 entry.abort()
+
+    def park(self, entry: MemoryReservation) -> None:
+        """Its place is given back, as if it were aborted."""
+        entry.parked = True
+        self._entries[self._entries.index(entry)] = MemoryReservation(self, bytearray(), _State.VOID)
+        self._parked = [other for other in self._parked if other.state is _State.OPEN] + [entry]
+        self.counters.parked += 1
 
     def settle(self, entry: MemoryReservation, length: int, *, copied: bool) -> None:
         """Close a reservation: judge what is in it."""
@@ -193,6 +217,8 @@ class MemorySink:
         if not total:
             self.counters.not_ip += 1
             return
+        if entry.parked and not self._comes_back(entry):
+            return
         entry.state, entry.packet = _State.READY, bytes(entry.room[:total])
         if entry.grown:
             self.counters.expanded += 1
@@ -200,6 +226,14 @@ class MemorySink:
             self.counters.copied += 1
         else:
             self.counters.in_place += 1
+
+    def _comes_back(self, entry: MemoryReservation) -> bool:
+        """Behind all that was reserved meanwhile, if there is room."""
+        if len(self._entries) == self.slots:
+            self.counters.dropped_full += 1
+            return False
+        self._entries.append(entry)
+        return True
 
     def flush(self) -> None:
         while self._flushed < len(self._entries):
@@ -248,6 +282,12 @@ class NativeReservation:
         at = lib.ve_sink_expand(self.sink.native, self._open(), used, capacity)
         self.at, self.capacity = at or None, max(self.capacity, capacity)
         return bool(at)
+
+    def park(self, used: int) -> None:
+        at = lib.ve_sink_park(self.sink.native, self._open(), used)
+        self.at = at or None
+        if not at:
+            raise ValueError(f"parked with {used} bytes, reserved {self.capacity}, or no longer open")
 
     def commit(self, length: int) -> None:
         at, self.at = self._open(), None

@@ -155,6 +155,14 @@ static void on_control(struct array *c, const uint8_t *packet, size_t length)
 		     length - CONTROL_HEADER);
 }
 
+static uint8_t **array_open(struct ve_codec *codec, size_t *used)
+{
+	struct array *c = (struct array *)codec;
+
+	*used = c->have;
+	return c->state == IN_PACKET ? &c->packet : NULL;
+}
+
 static int array_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
 	struct array *c = (struct array *)codec;
@@ -260,6 +268,7 @@ const struct ve_codec_ops ve_array = {
 	.counters = counter_names,
 	.room = array_room,
 	.took = array_took,
+	.open = array_open,
 	.header = array_header,
 	.packet_kind = VE_ANY_PACKET,
 	.datagram = array_datagram,

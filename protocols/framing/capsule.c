@@ -246,6 +246,14 @@ static void take_packet(struct capsule *c, struct ve_sink *sink, size_t n)
 	begin(c);
 }
 
+static uint8_t **capsule_open(struct ve_codec *codec, size_t *used)
+{
+	struct capsule *c = (struct capsule *)codec;
+
+	*used = c->have;
+	return c->state == IN_PACKET ? &c->packet : NULL;
+}
+
 static int capsule_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
 	struct capsule *c = (struct capsule *)codec;
@@ -327,6 +335,7 @@ const struct ve_codec_ops ve_capsule = {
 	.counters = counter_names,
 	.room = capsule_room,
 	.took = capsule_took,
+	.open = capsule_open,
 	.packet_kind = VE_ANY_PACKET,
 	.set = capsule_set,
 	.encode = capsule_encode,

@@ -181,6 +181,14 @@ static int on_payload(struct cstp *c, struct ve_sink *sink)
 	return VE_OK;
 }
 
+static uint8_t **cstp_open(struct ve_codec *codec, size_t *used)
+{
+	struct cstp *c = (struct cstp *)codec;
+
+	*used = c->have;
+	return c->state == IN_PACKET ? &c->packet : NULL;
+}
+
 static int cstp_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
 	struct cstp *c = (struct cstp *)codec;
@@ -267,6 +275,7 @@ const struct ve_codec_ops ve_cstp = {
 	.counters = counter_names,
 	.room = cstp_room,
 	.took = cstp_took,
+	.open = cstp_open,
 	.header = cstp_header,
 	.shrink = cstp_shrink,
 	.set = cstp_set,

@@ -136,6 +136,14 @@ static void on_payload(struct gpst *c, struct ve_sink *sink)
 	c->have = 0;
 }
 
+static uint8_t **gpst_open(struct ve_codec *codec, size_t *used)
+{
+	struct gpst *c = (struct gpst *)codec;
+
+	*used = c->have;
+	return c->state == IN_PACKET ? &c->packet : NULL;
+}
+
 static int gpst_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
 	struct gpst *c = (struct gpst *)codec;
@@ -180,6 +188,7 @@ const struct ve_codec_ops ve_gpst = {
 	.counters = counter_names,
 	.room = gpst_room,
 	.took = gpst_took,
+	.open = gpst_open,
 	.header = gpst_header,
 	.packet_kind = VE_ANY_PACKET,
 };

@@ -151,6 +151,14 @@ static void on_payload(struct ift *c, struct ve_sink *sink)
 	c->have = 0;
 }
 
+static uint8_t **ift_open(struct ve_codec *codec, size_t *used)
+{
+	struct ift *c = (struct ift *)codec;
+
+	*used = c->have;
+	return c->state == IN_PACKET ? &c->packet : NULL;
+}
+
 static int ift_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
 	struct ift *c = (struct ift *)codec;
@@ -198,6 +206,7 @@ const struct ve_codec_ops ve_ift = {
 	.counters = counter_names,
 	.room = ift_room,
 	.took = ift_took,
+	.open = ift_open,
 	.header = ift_header,
 	.packet_kind = DATA,
 	.set = ift_set,

@@ -320,6 +320,14 @@ static size_t oncp_room(struct ve_codec *codec, struct ve_sink *sink, uint8_t **
 	return n ? n : staged(c);
 }
 
+static uint8_t **oncp_open(struct ve_codec *codec, size_t *used)
+{
+	struct oncp *c = (struct oncp *)codec;
+
+	*used = IP_HEADER + c->have;
+	return c->state == IN_PACKET && !c->ended ? &c->packet : NULL;
+}
+
 static int oncp_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
 	struct oncp *c = (struct oncp *)codec;
@@ -396,6 +404,7 @@ const struct ve_codec_ops ve_oncp = {
 	.counters = counter_names,
 	.room = oncp_room,
 	.took = oncp_took,
+	.open = oncp_open,
 	.header = oncp_header,
 	.packet_kind = VE_ANY_PACKET,
 	.init = oncp_init,

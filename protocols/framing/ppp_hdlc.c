@@ -227,6 +227,14 @@ static void overflown(struct hdlc_run *run)
 	run->left -= n;
 }
 
+static uint8_t **hdlc_open(struct ve_codec *codec, size_t *used)
+{
+	struct hdlc *h = (struct hdlc *)codec;
+
+	*used = h->body < PPP_MAX_INFORMATION ? h->body : PPP_MAX_INFORMATION;
+	return h->packet ? &h->packet : NULL;
+}
+
 static int hdlc_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
 	struct hdlc *h = (struct hdlc *)codec;
@@ -343,6 +351,7 @@ const struct ve_codec_ops ve_ppp_f5_hdlc = {
 	.counters = counter_names,
 	.room = hdlc_room,
 	.took = hdlc_took,
+	.open = hdlc_open,
 	.packet_kind = VE_ANY_PACKET,
 	.init = hdlc_init,
 	.set = hdlc_set,

@@ -163,6 +163,14 @@ static int on_head(struct prefixed *c, struct ve_sink *sink)
 	return VE_OK;
 }
 
+static uint8_t **prefixed_open(struct ve_codec *codec, size_t *used)
+{
+	struct prefixed *c = (struct prefixed *)codec;
+
+	*used = c->have;
+	return c->state == IN_PACKET ? &c->packet : NULL;
+}
+
 static int prefixed_took(struct ve_codec *codec, struct ve_sink *sink, size_t n)
 {
 	struct prefixed *c = (struct prefixed *)codec;
@@ -277,6 +285,7 @@ static int fortinet_init(struct ve_codec *codec)
 	.counters = counter_names, \
 	.room = prefixed_room, \
 	.took = prefixed_took, \
+	.open = prefixed_open, \
 	.header = prefixed_header, \
 	.header_size = prefixed_header_size, \
 	.packet_kind = VE_ANY_PACKET, \

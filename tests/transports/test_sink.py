@@ -153,6 +153,88 @@ def test_an_expansion_may_shrink_again_or_be_aborted(place: Place) -> None:
     assert place.arrived() == [ipv4(60)]
 
 
+def test_what_is_parked_holds_back_nobody(place: Place) -> None:
+    """A stream that stalls within a packet, beside datagrams for the same device."""
+    place.sink.write(ipv4(50))
+    stalled = reserve(place.sink, 100)
+    stalled.data[:30] = ipv4(90)[:30]
+    stalled.park(30)
+    commit(reserve(place.sink, 1500), ipv4(60))
+    assert place.arrived() == [ipv4(50), ipv4(60)]
+    stalled.park(30)  # it is parked already
+    late = reserve(place.sink, 200)
+    stalled.data[30:90] = ipv4(90)[30:]
+    stalled.commit(90)
+    commit(late, ipv4(200))
+    assert place.arrived() == [ipv4(200), ipv4(90)]  # behind what was reserved by then
+    stats = place.sink.stats()
+    assert (stats.parked, stats.copied, stats.in_place, stats.moved) == (1, 2, 2, 0)
+
+
+def test_what_is_behind_a_parked_reservation_goes_on(place: Place) -> None:
+    stalled, second, third = (reserve(place.sink, 100) for _ in range(3))
+    commit(second, ipv4(60))
+    assert place.arrived() == []
+    stalled.park(0)
+    assert place.arrived() == [ipv4(60)]
+    third.data[:20] = ipv4(40)[:20]
+    third.park(20)
+    assert third.expand(20, 3000) and third.data[:20] == ipv4(40)[:20]
+    third.data[20:40] = ipv4(40)[20:]
+    third.commit(40)
+    stalled.abort()
+    assert place.arrived() == [ipv4(40)]
+    stats = place.sink.stats()
+    assert (stats.parked, stats.expanded, stats.aborted, stats.packets) == (2, 1, 1, 2)
+
+
+def test_what_was_expanded_can_be_parked(place: Place) -> None:
+    stalled, other = reserve(place.sink, 100), reserve(place.sink, 100)
+    stalled.data[:20] = ipv4(2000)[:20]
+    assert stalled.expand(20, 2000)
+    stalled.data[20:1000] = ipv4(2000)[20:1000]
+    stalled.park(1000)
+    commit(other, ipv4(70))
+    assert place.arrived() == [ipv4(70)]
+    stalled.data[1000:] = ipv4(2000)[1000:]
+    stalled.commit(2000)
+    assert place.arrived() == [ipv4(2000)]
+    assert place.sink.stats().expanded == 1
+
+
+def test_a_parked_packet_is_judged_like_any_other(place: Place) -> None:
+    for what, size in (("junk", 40), ("long", 101), ("abandon", 0)):
+        room = reserve(place.sink, 100)
+        room.park(0)
+        if what == "junk":
+            room.data[:] = bytes(100)
+            room.commit(size)
+        elif what == "long":
+            with pytest.raises(ValueError):
+                room.commit(size)
+        else:
+            place.sink.abandon()
+        with pytest.raises(ValueError, match="no longer open"):
+            room.commit(20)
+    with pytest.raises(ValueError, match="parked with 101 bytes, reserved 100"):
+        reserve(place.sink, 100).park(101)
+    assert place.arrived() == []
+    stats = place.sink.stats()
+    assert (stats.parked, stats.not_ip, stats.oversize, stats.aborted) == (3, 1, 2, 1)
+
+
+def test_scratch_memory_is_given_back(place: Place) -> None:
+    for i in range(40):
+        stalled = reserve(place.sink, 100)
+        stalled.park(0)
+        assert place.sink.stats().parked == i + 1
+        if i % 3 == 0:
+            stalled.abort()
+        else:
+            commit(stalled, ipv4(100))
+            assert place.arrived() == [ipv4(100)]
+
+
 @pytest.mark.parametrize(("used", "capacity"), [(0, MAX_PACKET + 1), (101, 200)])
 def test_an_expansion_beyond_all_bounds_gives_the_reservation_back(place: Place, used: int, capacity: int) -> None:
     room = reserve(place.sink, 100)
@@ -204,9 +286,10 @@ def test_many_packets_of_every_length(place: Place) -> None:
 
 
 Step = tuple[str, int, int]
-KINDS = ["reserve", "reserve", "commit", "commit", "abort", "expand", "write", "junk", "flush"]
+KINDS = ["reserve", "reserve", "commit", "commit", "abort", "expand", "park", "write", "junk", "flush"]
 steps = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 4000), st.integers(0, 9)), max_size=60)
 MOST_OPEN = 6
+MOST_PARKED = 8  # of all; beyond that there may be no scratch memory, which is each sink's own affair
 
 
 class Player:
@@ -215,7 +298,9 @@ class Player:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.open: list[tuple[AnyReservation, int, int]] = []  # the room, its place in `promised`, its size
-        self.promised: list[bytes | None] = []  # in order of reservation
+        self.promised: list[bytes | None] = []  # in order of reservation, what was parked in order of its commit
+        self.aside = 0  # reservations that may be in scratch memory
+        self.parked: set[int] = set()  # by their place in `promised` before they were
         self.answers: list[object] = []
 
     def play(self, script: list[Step]) -> None:
@@ -250,7 +335,14 @@ class Player:
         elif what == "expand":
             capacity = min(capacity + size, MAX_PACKET)
             assert room.expand(min(entry[2], 20), capacity)
+            self.aside += 1
             self.open.append((room, index, capacity))
+        elif what == "park":
+            if self.aside < MOST_PARKED:
+                room.park(min(capacity, 20))
+                self.aside += 1
+                self.parked.add(index)
+            self.open.append(entry)
         else:
             packet = ipv4(max(20, min(size, capacity)), mark=index)
             try:
@@ -259,7 +351,11 @@ class Player:
             except ValueError as exc:
                 self.answers.append(type(exc))
             else:
-                self.promised[index] = packet if 20 <= len(packet) <= min(size, capacity) else None
+                kept = packet if 20 <= len(packet) <= min(size, capacity) else None
+                if index in self.parked:
+                    self.promised.append(kept)
+                else:
+                    self.promised[index] = kept
 
     def expected(self) -> list[bytes]:
         return [packet for packet in self.promised if packet is not None]
@@ -285,7 +381,7 @@ def test_every_sink_does_as_the_reference(name: str, script: list[Step]) -> None
     left = iter(expected)
     assert all(packet in left for packet in arrived)  # in order, each once
     want = reference.place.sink.stats()
-    counted = ("in_place", "copied", "expanded", "aborted", "not_ip", "oversize")
+    counted = ("in_place", "copied", "expanded", "parked", "aborted", "not_ip", "oversize")
     assert [getattr(stats, field) for field in counted] == [getattr(want, field) for field in counted]
     assert (stats.packets, stats.bytes) == (len(arrived), sum(map(len, arrived)))
 

@@ -136,6 +136,15 @@ int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *d
 	return rc;
 }
 
+void ve_codec_park(struct ve_codec *codec, struct ve_sink *sink)
+{
+	size_t used = 0;
+	uint8_t **packet = codec->failed || !codec->ops->open ? NULL : codec->ops->open(codec, &used);
+
+	if (packet)
+		*packet = ve_sink_park(sink, *packet, used);
+}
+
 void ve_codec_read_end(struct ve_codec *codec)
 {
 	if (codec->ops->read_end)

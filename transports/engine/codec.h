@@ -39,6 +39,9 @@ struct ve_codec_ops {
 	int (*init)(struct ve_codec *codec);		/* what calloc cannot give; VE_OK or VE_ERROR */
 	void (*free)(struct ve_codec *codec);		/* wipe keys, free what init made */
 	int (*set)(struct ve_codec *codec, const char *option, const uint8_t *value, size_t length);
+	/* Framings of streams: the reservation that is open between two reads of the link, and how many bytes came; NULL:
+	 * none.  What it points to may change: see ve_codec_park. */
+	uint8_t **(*open)(struct ve_codec *codec, size_t *used);
 	/* Framings of datagrams: one whole datagram.  room and took are NULL, or the framing is one of streams as well. */
 	void (*datagram)(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
 	/* Framings that do more than put a header in front (escape, encrypt): the whole frame, instead of header.  With

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define VE_ABI 4		/* changes with any change below */
+#define VE_ABI 5		/* changes with any change below */
 
 /* What calls return: a count >= 0, or one of these. */
 #define VE_OK 0
@@ -60,9 +60,10 @@ struct ve_sink_stats {
 	uint64_t packets;	/* handed to the device */
 	uint64_t bytes;
 	uint64_t in_place;	/* committed from a reservation */
-	uint64_t copied;	/* came by write() */
+	uint64_t copied;	/* came by write(), or was parked */
 	uint64_t expanded;	/* committed from a reservation that had to grow */
 	uint64_t moved;		/* reservations closed up by a move, section 9 of the Wintun notes */
+	uint64_t parked;	/* reservations that left the order before they were full */
 	uint64_t aborted;
 	uint64_t dropped_full;	/* the device or queue was full */
 	uint64_t dropped_expand;/* no room where a grown packet belongs */
@@ -99,6 +100,11 @@ VE_API void ve_sink_abandon(struct ve_sink *sink);
  * newest, where it fits, otherwise scratch memory (then one copy is made when it is its turn).  NULL: no room, counted
  * and given back, or no open reservation. */
 VE_API uint8_t *ve_sink_expand(struct ve_sink *sink, uint8_t *reservation, size_t used, size_t capacity);
+/* An open reservation, of which the first `used` bytes are kept, must no longer hold back those behind it.  Where it is
+ * now: scratch memory.  When it is committed it is copied behind all that was reserved by then; no room: dropped and
+ * counted.  The same memory: parked already, or no scratch memory is left, and it holds back on.  NULL: no open
+ * reservation, or `used` is more than it has (counted, given back). */
+VE_API uint8_t *ve_sink_park(struct ve_sink *sink, uint8_t *reservation, size_t used);
 /* Copy a packet in.  VE_OK, VE_FULL: dropped and counted, VE_ERROR: larger than VE_MAX_PACKET, counted. */
 VE_API int ve_sink_write(struct ve_sink *sink, const uint8_t *packet, size_t length);
 VE_API int ve_sink_flush(struct ve_sink *sink);	/* VE_OK, or VE_GONE: the device is gone */
@@ -174,6 +180,10 @@ VE_API void ve_codec_free(struct ve_codec *codec);
 /* Decode bytes in any chunking; a call is one read of the link.  VE_OK, or VE_ERROR: the stream cannot go on, see
  * ve_codec_error. */
 VE_API int ve_codec_feed(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
+/* Another link has packets for the same sink: the packet that this one is within must not hold them back, its reservation
+ * is parked.  Before a batch of datagrams is decoded; free where nothing is open.  The next bytes of the stream belong
+ * elsewhere then. */
+VE_API void ve_codec_park(struct ve_codec *codec, struct ve_sink *sink);
 /* The stream ended in order.  VE_OK, or VE_ERROR with a text: the framing does not allow an end here. */
 VE_API int ve_codec_end(struct ve_codec *codec);
 /* A framing whose unit is the datagram: decode one, whole.  What is wrong with it is counted and dropped: VE_OK, or

@@ -1,5 +1,5 @@
 /*
- * sink.c: the contract of a sink (reserve, expand, commit, abort, write, flush), and the memory sink.
+ * sink.c: the contract of a sink (reserve, expand, park, commit, abort, write, flush), and the memory sink.
  *
  * Knows nothing of devices.  No allocation after the constructor.  One thread owns a sink.
  * Twin: transports/sink.py (MemorySink).
@@ -37,10 +37,15 @@ struct ve_entry *ve_sink_entry(struct ve_sink *sink, size_t index)
 	return &sink->entries[at < sink->slots ? at : at - sink->slots];
 }
 
+static size_t scratch_index(const struct ve_sink *sink, const uint8_t *ext)
+{
+	return (size_t)(ext - sink->scratch) / sink->largest;
+}
+
 static void scratch_release(struct ve_sink *sink, struct ve_entry *entry)
 {
 	if (entry->ext)
-		sink->scratch_used &= ~(1u << (size_t)(entry->ext - sink->scratch) / sink->largest);
+		sink->scratch_used &= ~(1u << scratch_index(sink, entry->ext));
 	entry->ext = NULL;
 }
 
@@ -112,6 +117,9 @@ static struct ve_entry *find_open(struct ve_sink *sink, const uint8_t *reservati
 		if (entry->state == VE_ENTRY_OPEN && ve_entry_data(entry) == reservation)
 			return entry;
 	}
+	for (i = 0; i < VE_SCRATCH; i++)
+		if (sink->parked[i].ext && sink->parked[i].ext == reservation)
+			return &sink->parked[i];
 	return NULL;
 }
 
@@ -121,30 +129,40 @@ static void settle(struct ve_sink *sink, struct ve_entry *entry, enum ve_entry_s
 	entry->length = length;
 	if (state == VE_ENTRY_VOID)
 		scratch_release(sink, entry);
+	if (!entry->at)
+		return;			/* it was parked */
 	if (sink->ops->shrink && !entry->ext && entry == ve_sink_entry(sink, sink->count - 1))
 		sink->ops->shrink(sink, entry);
 	if (sink->ops->advance)
 		sink->ops->advance(sink);
 }
 
-uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity)
+/* The newest entry, open; NULL: no room, counted. */
+static struct ve_entry *append(struct ve_sink *sink, size_t capacity)
 {
 	struct ve_entry *entry;
-	uint8_t *at;
 	size_t span = 0;
+	uint8_t *at = sink->ops->place(sink, capacity, &span);
 
-	if (capacity > sink->largest) {
-		sink->stats.oversize++;
-		return NULL;
-	}
-	at = sink->ops->place(sink, capacity, &span);
 	if (!at) {
 		sink->stats.dropped_full++;
 		return NULL;
 	}
 	entry = ve_sink_entry(sink, sink->count++);
 	*entry = (struct ve_entry){.at = at, .span = span, .length = capacity, .state = VE_ENTRY_OPEN};
-	return at;
+	return entry;
+}
+
+uint8_t *ve_sink_reserve(struct ve_sink *sink, size_t capacity)
+{
+	struct ve_entry *entry;
+
+	if (capacity > sink->largest) {
+		sink->stats.oversize++;
+		return NULL;
+	}
+	entry = append(sink, capacity);
+	return entry ? entry->at : NULL;
 }
 
 /* Give a reservation back for which there is no room to grow. */
@@ -178,6 +196,43 @@ uint8_t *ve_sink_expand(struct ve_sink *sink, uint8_t *reservation, size_t used,
 	return ve_entry_data(entry);
 }
 
+uint8_t *ve_sink_park(struct ve_sink *sink, uint8_t *reservation, size_t used)
+{
+	struct ve_entry *entry = find_open(sink, reservation);
+	uint8_t *ext;
+
+	if (!entry)
+		return NULL;
+	if (used > entry->length)
+		return give_up(sink, entry, &sink->stats.oversize);
+	if (!entry->at)
+		return reservation;
+	ext = entry->ext ? entry->ext : scratch_take(sink);
+	if (!ext)
+		return reservation;
+	if (!entry->ext)
+		memcpy(ext, entry->at, used);
+	entry->ext = NULL;
+	sink->parked[scratch_index(sink, ext)] =
+		(struct ve_entry){.ext = ext, .length = entry->length, .state = VE_ENTRY_OPEN, .grown = entry->grown};
+	sink->stats.parked++;
+	settle(sink, entry, VE_ENTRY_VOID, 0);
+	return ext;
+}
+
+/* What was parked is a packet now: it goes behind all that was reserved meanwhile, if there is room. */
+static void come_back(struct ve_sink *sink, struct ve_entry *parked, size_t packet)
+{
+	struct ve_entry *entry = append(sink, packet);
+
+	if (entry) {
+		memcpy(entry->at, parked->ext, packet);
+		++*(parked->grown ? &sink->stats.expanded : &sink->stats.copied);
+		settle(sink, entry, VE_ENTRY_READY, packet);
+	}
+	scratch_release(sink, parked);
+}
+
 /* VE_OK, or VE_ERROR: the packet is longer than its reservation. */
 static int finish(struct ve_sink *sink, struct ve_entry *entry, size_t length, uint64_t *counter)
 {
@@ -196,6 +251,10 @@ static int finish(struct ve_sink *sink, struct ve_entry *entry, size_t length, u
 	}
 	if (sink->mtu && packet > sink->mtu)
 		sink->stats.over_mtu++;
+	if (!entry->at) {
+		come_back(sink, entry, packet);
+		return VE_OK;
+	}
 	++*(entry->grown ? &sink->stats.expanded : counter);
 	settle(sink, entry, VE_ENTRY_READY, packet);
 	return VE_OK;
@@ -231,6 +290,12 @@ void ve_sink_abandon(struct ve_sink *sink)
 		sink->stats.aborted++;
 		settle(sink, entry, VE_ENTRY_VOID, 0);
 		i = 0;		/* those at the front may be gone */
+	}
+	for (i = 0; i < VE_SCRATCH; i++) {
+		if (!sink->parked[i].ext)
+			continue;
+		sink->stats.aborted++;
+		settle(sink, &sink->parked[i], VE_ENTRY_VOID, 0);
 	}
 }
 

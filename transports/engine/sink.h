@@ -4,7 +4,9 @@
  * sink.c keeps the contract: a ring of entries in order of reservation, each open, ready or void, the judgement of what
  * is an IP packet, and the scratch memory of reservations that could not grow where they lie.  A kind of sink (memory,
  * TUN, Wintun ring) says where a reservation lies and how ready packets leave.  The packets of one sink leave in the
- * order in which they were reserved: an open reservation holds back those behind it.
+ * order in which they were reserved: an open reservation holds back those behind it.  Where two links share a sink, one that
+ * stalls within a packet would hold back the other: its reservation is parked.  What came of it is copied to scratch memory,
+ * its place is given back as if it were aborted, and the packet gets a place again when it is committed.
  */
 #ifndef VPN_ENGINE_SINK_H
 #define VPN_ENGINE_SINK_H
@@ -14,7 +16,7 @@
 enum ve_entry_state { VE_ENTRY_OPEN, VE_ENTRY_READY, VE_ENTRY_VOID };
 
 struct ve_entry {
-	uint8_t *at;	/* where the sink placed it */
+	uint8_t *at;	/* where the sink placed it; NULL: it is parked */
 	uint8_t *ext;	/* scratch memory that the packet is in instead; NULL: none */
 	size_t span;	/* bytes taken at `at` */
 	size_t length;	/* bytes the owner may use; bytes of packet, once ready */
@@ -26,6 +28,8 @@ static inline uint8_t *ve_entry_data(const struct ve_entry *entry)
 {
 	return entry->ext ? entry->ext : entry->at;
 }
+
+#define VE_SCRATCH 8
 
 struct ve_sink_ops {
 	/* Memory for a new reservation, the entry being filled; NULL: no room. */
@@ -54,9 +58,8 @@ struct ve_sink {
 	size_t largest;			/* bytes; the largest reservation */
 	uint8_t *scratch;		/* VE_SCRATCH buffers of the largest size */
 	uint32_t scratch_used;		/* a bit each */
+	struct ve_entry parked[VE_SCRATCH];	/* open, out of the order; by the scratch memory that each is in */
 };
-
-#define VE_SCRATCH 8
 
 /* Allocates `size` bytes that begin with a struct ve_sink, its ring and its scratch memory. */
 struct ve_sink *ve_sink_create(const struct ve_sink_ops *ops, size_t size, size_t slots, size_t largest, char *err,

@@ -52,6 +52,33 @@ def test_a_stream_is_decoded_into_the_device(place: Place, framing: str) -> None
     assert (stats.in_place + stats.copied, stats.moved, stats.packets) == (len(packets), 0, len(packets))
 
 
+@pytest.mark.parametrize("framing", STREAMS)
+def test_a_stalled_stream_does_not_hold_back_datagrams(place: Place, framing: str) -> None:
+    """Two links, one sink.  Wherever the stream stands still, what comes by ESP goes on, in place and unmoved."""
+    assert isinstance(place.sink, NativeSink)
+    stream, esp, decoder = NativeCodec(framing), NativeCodec("esp"), NativeCodec(framing)
+    for name in ("esp.out", "esp.in"):
+        esp.set(name, option(Cipher.AES_256_GCM, Mac.NONE))
+    if framing.startswith("ppp-"):
+        for codec in (stream, decoder):
+            codec.set("ppp.data", b"\3")
+    packets = [ipv4(48, mark=1), ipv4(300, mark=2)]
+    data = b"".join(map(stream.encode, packets))
+    arrived: list[bytes] = []
+    for i, byte in enumerate(data):
+        decoder.feed(bytes([byte]), place.sink)
+        if i % 8 == 0:
+            decoder.park(place.sink)
+            esp.feed_datagram(esp.encode(ipv4(60, mark=i)), place.sink)
+            arrived += (seen := place.arrived())
+            assert seen[-1] == ipv4(60, mark=i)
+    arrived += place.arrived()
+    assert [packet for packet in arrived if len(packet) != 60] == packets
+    stats = place.sink.stats()
+    assert (stats.packets, stats.copied, stats.parked) == (len(arrived), 2, 2)
+    assert (stats.in_place, stats.moved, stats.expanded) == (len(arrived) - 2, 0, 0)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_what_was_compressed_expands_into_the_device(place: Place, method: str) -> None:
     """Into a reservation of the largest size, which shrinks: never more than the one at a time, never moved."""

@@ -229,6 +229,7 @@ static void test_cstp_in_every_chunk_size(void)
 			struct seen seen = decode_by(cstp(all[m]), stream, length, step);
 
 			CHECK(!memcmp(&seen, &whole, sizeof(seen)));
+			stalling_does_not_matter(&whole, cstp(all[m]), stream, length, step);
 		}
 	}
 }

@@ -170,6 +170,7 @@ static void in_every_chunk_size(const struct stream *s, size_t packets, size_t c
 		struct seen cut = decoded(s, step, hdlc && step % 2);
 
 		CHECK(!memcmp(&cut, &whole, sizeof(cut)));
+		stalling_does_not_matter(&whole, codec_of(s->framing, 0), s->bytes, s->length, step);
 	}
 }
 
@@ -189,6 +190,7 @@ static void with_wrong_bytes(const struct stream *s)
 		struct seen whole = decoded(&bad, bad.length, 0), cut = decoded(&bad, 1 + noise() % 300, hdlc);
 
 		CHECK(!memcmp(&whole, &cut, sizeof(whole)));
+		stalling_does_not_matter(&whole, codec_of(s->framing, hdlc), bad.bytes, bad.length, 1 + noise() % 300);
 	}
 }
 

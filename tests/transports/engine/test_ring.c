@@ -187,6 +187,68 @@ static void test_expansion_is_bounded(void)
 
 /* ---- the driver's ways ---------------------------------------------------------------------------------------- */
 
+/* A stalled stream in front of datagrams: its place is given back, and it goes behind them when it is whole. */
+static void test_what_is_parked_leaves_the_ring(void)
+{
+	uint8_t *a, *b, *parked[VE_SCRATCH + 1];
+
+	open_ring(0x1FFFC);
+	a = reserve(1500, 0x1FFFC);
+	make_ipv4(a, 1400, 1);
+	parked[0] = ve_sink_park(sink, a, 700);
+	CHECK(parked[0] && parked[0] != a && !memcmp(parked[0], a, 700));
+	check_ring();
+	CHECK(ve_sink_park(sink, a, 0) == NULL && ve_sink_park(sink, parked[0], 700) == parked[0]);
+	commit(reserve(1500, 0x1FFFC), 100, 2);		/* where a was: nothing moves */
+	flush();
+	CHECK(TAIL == 100);
+	b = reserve(200, 100);
+	commit(parked[0], 1400, 1);			/* behind b, which is open */
+	flush();
+	CHECK(TAIL == 100);
+	commit(b, 100, 3);
+	expect_indices(100 + 104 + 1404);
+	expect_packet(expect_packet(expect_packet(0x1FFFC, 100, 2), 100, 3), 1400, 1);
+	CHECK(stats().parked == 1 && stats().copied == 1 && stats().in_place == 2 && stats().moved == 1);
+	HEAD = TAIL;
+
+	for (size_t i = 0; i < VE_SCRATCH; i++) {
+		a = ve_sink_reserve(sink, 65535);
+		CHECK(a && (parked[i] = ve_sink_park(sink, a, 65535)) && parked[i] != a);
+		CHECK(!sink->count && w->alloc == w->pub);
+	}
+	a = ve_sink_reserve(sink, 1500);
+	CHECK(ve_sink_park(sink, a, 0) == a && sink->count == 1);	/* no scratch memory is left: it holds back on */
+	CHECK(ve_sink_abort(sink, parked[3]) == VE_OK && ve_sink_park(sink, a, 1500) == parked[3]);
+	CHECK(ve_sink_park(sink, parked[4], 65536) == NULL && stats().oversize == 1);
+	for (size_t i = 0; i < 2; i++) {
+		make_ipv4(parked[i], 65535, 9);
+		CHECK(ve_sink_commit(sink, parked[i], 65535) == VE_OK);	/* one fits, two do not */
+	}
+	CHECK(stats().dropped_full == 1 && stats().copied == 2);
+	ve_sink_abandon(sink);
+	CHECK(!sink->scratch_used && stats().aborted == 6);
+	flush();
+	HEAD = TAIL;
+	close_ring();
+}
+
+/* The ring may end and begin again while something is parked. */
+static void test_what_is_parked_outlives_the_registration(void)
+{
+	uint8_t *a;
+
+	open_ring(0);
+	a = ve_sink_park(sink, reserve(1500, 0), 0);
+	HEAD = 0xFFFFFFFF;
+	CHECK(ve_sink_flush(sink) == VE_GONE);
+	CHECK(ve_sink_wintun_restart(sink) == VE_OK);
+	commit(a, 300, 1);
+	expect_indices(304);
+	expect_packet(0, 300, 1);
+	close_ring();
+}
+
 static void test_signals(void)
 {
 	open_ring(0);
@@ -439,6 +501,8 @@ int main(void)
 	test_full();
 	test_grow();
 	test_expansion_is_bounded();
+	test_what_is_parked_leaves_the_ring();
+	test_what_is_parked_outlives_the_registration();
 	test_signals();
 	test_a_full_ring_wakes_the_driver();
 	test_a_head_that_steps_back();

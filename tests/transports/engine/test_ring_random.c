@@ -25,6 +25,7 @@ static uint32_t drivers_head;		/* what it has read */
 static uint32_t given_back, previous;	/* what it said by Head, and the packet before */
 static int stepping;			/* Head goes back now and then, for a while: inv 18 */
 static uint64_t attempts, taken;
+static int parking;			/* stalled streams beside the others */
 
 static int is_next(const struct promise *p)
 {
@@ -91,6 +92,7 @@ static void random_reserve(void)
 static void random_finish(struct promise *p)
 {
 	uint32_t how = random_below(20), need;
+	uint64_t full;
 	uint8_t *at;
 
 	if (how == 0) {
@@ -102,6 +104,21 @@ static void random_finish(struct promise *p)
 		memset(p->at, 0, p->capacity);
 		CHECK(ve_sink_commit(sink, p->at, p->capacity) == VE_OK);
 		p->state = NOTHING;
+		return;
+	}
+	if (how == 3 && parking && p->capacity < 30000) {	/* it is promised anew, behind all the others */
+		at = ve_sink_park(sink, p->at, p->capacity);
+		CHECK(at);
+		if (at == p->at)
+			return;
+		p->state = NOTHING;
+		p->length = 20 + random_below(p->capacity - 19);
+		make_ipv4(at, p->length, p->mark);
+		full = stats().dropped_full;
+		CHECK(ve_sink_commit(sink, at, p->length) == VE_OK);
+		if (stats().dropped_full == full)
+			promises[last++ % EXPECTED] =
+				(struct promise){.length = p->length, .mark = p->mark, .state = COMMITTED};
 		return;
 	}
 	p->state = COMMITTED;
@@ -171,6 +188,7 @@ static void run_random(uint32_t start, int rounds, uint32_t most_open)
 	else
 		CHECK(stats().moved > 0 && stats().expanded > 0);
 	CHECK(stats().dropped_full > 0 || most_open == 1);
+	CHECK(stats().parked > 100 || !parking || most_open == 1);
 	HEAD = TAIL;
 	close_ring();
 }
@@ -181,6 +199,9 @@ int main(void)
 	run_random(0x1FFFC, 40000, 1);
 	for (uint32_t i = 0; i < 5; i++)
 		run_random(i * 26212, 20000, 2 + 2 * i);
+	parking = 1;
+	for (uint32_t i = 0; i < 3; i++)
+		run_random(i * 43692, 20000, 4 + 3 * i);
 	stepping = 1;
 	run_random(0, 60000, 1);
 	run_random(0, 60000, 4);
