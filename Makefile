@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 BUILD_PACKAGES := gcc pkg-config libssl-dev zlib1g-dev liblz4-dev python3-venv
 FUZZ_PACKAGES := clang libclang-rt-14-dev
 PEER_PACKAGES := ocserv openconnect vpnc-scripts gnutls-bin openssl iproute2 iputils-ping iperf3 nftables procps
-WINDOWS_PACKAGES := wine wine64 mingw-w64 libssl-dev
+WINDOWS_PACKAGES := wine wine64 mingw-w64 libz-mingw-w64-dev libssl-dev
 ENGINE := transports/engine/libvpnengine.so
 ENGINE_SOURCES := meson.build scripts/build_engine.py $(wildcard transports/engine/*.[ch] protocols/framing/*.[ch])
 

@@ -1,12 +1,13 @@
-"""Build what runs on Windows, on Linux with MinGW: `python scripts/build_windows.py FOLDER PYTHON_FOLDER`.
+"""Build what runs on Windows, on Linux with MinGW: `python scripts/build_windows.py FOLDER PYTHON LZ4`.
 
     FOLDER/vpnengine.dll    the engine: sinks, rings and framings (its TLS and pump know Linux only)
     FOLDER/wintun.dll       the double of the driver, for tests; never shipped
     FOLDER/wintun-shrink.dll    the same with the export that no release has yet
     FOLDER/*.exe            the C tests of the rings
 
-PYTHON_FOLDER: CPython for Windows as it is unpacked; its libcrypto-3.dll is linked against, with Debian's headers.
-The sources are those of meson.build, but for what only Linux has.
+PYTHON: CPython for Windows as it is unpacked; its libcrypto-3.dll is linked against, with Debian's headers.  LZ4: the
+library's source (lz4.c, lz4.h; BSD licence), as Debian has none for MinGW.  zlib is Debian's (libz-mingw-w64-dev).  The
+sources of the engine are those of meson.build, but for what only Linux has.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ FLAGS = [
     "-D__USE_MINGW_ANSI_STDIO=1",
     "-static-libgcc",
 ]
+ZLIB = Path(f"/usr/{TARGET}/lib/libz.a")  # linked whole: nothing more has to be installed
 LINUX_ONLY = re.compile(r"engine/(coalesce|datagram\w*|platform_linux|pump|pump_loop|sink_tun|tls\w*)\.c$")
 ENGINE = ROOT / "transports" / "engine"
 DOUBLE = ROOT / "tests" / "wintun_double"
@@ -75,10 +77,18 @@ def compile_to(target: Path, inputs: Sequence[Path], *options: str | Path) -> No
     run(CC, *FLAGS, "-I", ENGINE, "-I", DOUBLE, *inputs, *options, "-o", target)
 
 
-def build(folder: Path, python: Path) -> None:
+def lz4_object(source: Path, folder: Path) -> Path:
+    """Not our code, so by none of our warnings."""
+    target = folder / "lz4.o"
+    run(CC, "-O2", "-c", source / "lz4.c", "-o", target)
+    return target
+
+
+def build(folder: Path, python: Path, lz4: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     crypto = import_library(python / "libcrypto-3.dll", folder)
-    compile_to(folder / "vpnengine.dll", sources(), "-shared", "-I", headers(folder), crypto)
+    compression = ("-DVE_ZLIB", "-DVE_LZ4", "-I", lz4, lz4_object(lz4, folder), ZLIB)
+    compile_to(folder / "vpnengine.dll", sources(), "-shared", "-I", headers(folder), *compression, crypto)
     double = [DOUBLE / "twd.c", DOUBLE / "dll.c"]
     compile_to(folder / "wintun.dll", double, "-shared")
     compile_to(folder / "wintun-shrink.dll", double, "-shared", "-DTWD_SHRINK")
@@ -92,4 +102,4 @@ def build(folder: Path, python: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), Path(sys.argv[2]))
+    build(*map(Path, sys.argv[1:4]))

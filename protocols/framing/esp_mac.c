@@ -105,4 +105,5 @@ void ve_esp_mac(const struct ve_esp_mac *mac, const uint8_t *data, size_t length
 	hash = mac->outer;
 	absorb(&hash, mac->kind, out, digest);
 	finish(&hash, mac->kind, out);
+	OPENSSL_cleanse(&hash, sizeof(hash));
 }

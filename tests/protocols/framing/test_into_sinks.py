@@ -5,7 +5,6 @@ On Windows this is the way of a packet from a record to the driver.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,7 +21,7 @@ from transports.sink import NativeSink
 STREAMS = ["array", "capsule", "cstp", "gpst", "ift", "oncp", "ppp-f5", "ppp-f5-hdlc", "ppp-fortinet"]
 IPV4_ONLY = ("oncp",)  # its gateways know no other
 PACKETS = [ipv4(20 + 7 * i, mark=i) for i in range(190)]
-METHODS = ["lzs"] if sys.platform == "win32" else ["lzs", "oc-lz4", "deflate"]  # that build has no zlib, no liblz4
+METHODS = ["lzs", "oc-lz4", "deflate"]
 CHUNKS = (1, 7, 1000, 65536)  # bytes; another chunking each time
 
 
