@@ -168,11 +168,13 @@ class Gateway:
         try:
             while (request := await server.next_request()) is not None:
                 answer = self._site.respond(request, time.monotonic())
+                self._reap()
                 if isinstance(answer, OpenTunnel):
                     self._log(f"{peer}: {request.method}: tunnel for {answer.session!r}")
                     await self._open(server, stream, answer)
                     return
-                self._log(f"{peer}: {request.method} {request.target}: {answer.status} {answer.reason}")
+                path = request.target.partition("?")[0]  # the query may hold a cookie
+                self._log(f"{peer}: {request.method} {path}: {answer.status} {answer.reason}")
                 if not await server.answer(answer):
                     return
         except Refused as refused:
@@ -199,7 +201,7 @@ class Gateway:
             except (DeviceError, LabError) as exc:
                 await server.answer(Page(503, "Service Unavailable", (("X-Reason", str(exc)),), close=True))
                 raise
-            first = await server.switch(opened.reason, opened.headers)
+            first = await server.switch(opened.reason, opened.headers, opened.head)
             if opened.opening is not None:
                 first = await _go_through(opened.opening, stream, first)
             session.connected += 1
@@ -235,6 +237,16 @@ class Gateway:
         if tunnel.tun is not None:
             tunnel.tun.close()
             tunnel.tun = None
+
+    def _reap(self) -> None:
+        """End the tunnels whose session the site has dropped: a client has logged out."""
+        alive = {id(session) for session in self._store}
+        for tunnel in [tunnel for tunnel in self._tunnels.values() if id(tunnel.session) not in alive]:
+            if tunnel.link is not None:
+                tunnel.link.end(Hangup("logged out", forget=True))
+            else:
+                self._log(f"{tunnel.session!r}: logged out; cookie dead")
+                self._forget(tunnel)
 
     async def _sweep(self) -> None:
         """Forget sessions that expired while nobody was connected; a link ends its own in time."""

@@ -99,6 +99,7 @@ class OpenTunnel:
     controller: ServerController
     options: tuple[tuple[str, bytes], ...] = ()  # of a framing of the engine
     opening: Opening | None = None
+    head: bytes = b""  # sent as it is, in place of an HTTP answer
 
 
 @runtime_checkable

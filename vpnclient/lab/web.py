@@ -6,6 +6,7 @@ h11 parses; what breaks HTTP or a cap is answered with 4xx and ends the connecti
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,8 @@ MAX_BODY = 256 * 1024  # bytes; what ocserv takes (anyconnect.md section 10)
 MAX_REQUESTS = 64  # per connection
 IDLE_TIMEOUT = 60.0  # seconds for a whole request to arrive
 SERVER = ("Server", "vpnclient-lab")
+_HEAD_ENDS = re.compile(rb"\n\r?\n")
+_BARE_HEAD = re.compile(rb"([A-Z]{1,16} [!-~]{1,8192} HTTP/1\.1\r\n)\r\n")
 
 
 class ByteStream(Protocol):
@@ -69,7 +72,21 @@ class HttpServer:
             status = exc.error_status_hint
             raise Refused(Page(status, "Bad Request", (("X-Reason", str(exc)),), close=True)) from exc
 
+    async def _begin(self) -> None:
+        """GlobalProtect's GET for its tunnel has no header at all, which h11 refuses: such a head gets a Host."""
+        data = bytes(self._http.trailing_data[0])
+        if data:
+            return  # h11 has some of the next request already
+        while len(data) <= MAX_HEAD and (not data or data > b" ") and not _HEAD_ENDS.search(data):
+            if not (more := await self._stream.read()):
+                break
+            data += more
+        if bare := _BARE_HEAD.match(data):
+            data = bare[1] + b"Host: lab\r\n\r\n" + data[bare.end() :]
+        self._http.receive_data(data)  # none: the end
+
     async def _read_request(self) -> Request | None:
+        await self._begin()
         head = await self._next_event()
         if not isinstance(head, h11.Request):
             return None  # the connection was closed between requests
@@ -107,10 +124,13 @@ class HttpServer:
             await self._send(*events)
         return not page.close
 
-    async def switch(self, reason: str, headers: Headers) -> bytes:
-        """Answer the request for a tunnel with 200, the last of HTTP; the bytes that the client sent after its head."""
+    async def switch(self, reason: str, headers: Headers, head: bytes = b"") -> bytes:
+        """Answer the request for a tunnel with 200, the last of HTTP; the bytes that the client sent after its head.
+
+        head: what is sent in place of that.
+        """
         lines = [f"HTTP/1.1 200 {reason}", *(f"{name}: {value}" for name, value in (SERVER, *_clean(headers)))]
-        await self._stream.write("\r\n".join([*lines, "", ""]).encode("ascii"))
+        await self._stream.write(head or "\r\n".join([*lines, "", ""]).encode("ascii"))
         rest, _ = self._http.trailing_data
         return bytes(rest)
 

@@ -16,6 +16,7 @@ from protocols.base import Secret
 from transports.identity import Identity
 from transports.tls import ServerContext
 from vpnclient.lab import certificate
+from vpnclient.lab import gateway as module
 from vpnclient.lab.anyconnect import AnyConnectSite
 from vpnclient.lab.gateway import Gateway
 from vpnclient.lab.netns import LabError
@@ -114,3 +115,19 @@ def parts() -> tuple[AnyConnectSite, Store, ServerContext, Callable[[str], None]
     store = Store(SETTINGS.network, None, life=0, token=str)
     site = AnyConnectSite(SETTINGS, store, str)
     return site, store, ServerContext(Identity(ISSUED.der, ISSUED.key_der, ())), print
+
+
+def test_a_session_that_the_site_has_dropped_is_over() -> None:
+    async def talk(gateway: Gateway, host: str, port: int) -> None:
+        session = gateway._store.add("test", "", 0.0)
+        gateway._tunnels[session.cookie] = module._Tunnel(session)
+        get = b"GET /?secret=7 HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n"
+        await exchange(host, port, get)
+        assert session.cookie in gateway._tunnels
+        gateway._store.drop(session)  # as a page of a logout does
+        await exchange(host, port, get)
+        assert not gateway._tunnels
+
+    log = with_gateway(talk)
+    assert any(line.endswith("logged out; cookie dead") for line in log)
+    assert not any("secret" in line for line in log)

@@ -136,3 +136,19 @@ def test_a_tunnel_may_be_opened_by_another_method_whose_length_means_nothing() -
     assert sent == b"HTTP/1.1 200 OK\r\nServer: vpnclient-lab\r\nNCP-Version: 3\r\n\r\n"
     _, _, sent, after = asyncio.run(talk(Page(302, "Found", close=True)))
     assert sent.startswith(b"HTTP/1.1 302 Found\r\n") and after is None
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, 29, 30])
+def test_a_request_without_any_header_is_taken(cut: int) -> None:
+    """GlobalProtect's GET for its tunnel; and what answers it is no HTTP."""
+    get = b"GET /tunnel?user=u HTTP/1.1\r\n\r\n"
+
+    async def talk() -> tuple[Request | None, bytes, bytes]:
+        stream = MemoryStream(list(filter(None, (get[:cut], get[cut:] + b"frames"))))
+        server = HttpServer(stream, b"", lambda method, target: True)
+        request = await server.next_request()
+        return request, await server.switch("OK", (), b"START"), stream.sent
+
+    request, first, answer = asyncio.run(talk())
+    assert request is not None and request.target == "/tunnel?user=u"
+    assert (first, answer) == (b"frames", b"START")
