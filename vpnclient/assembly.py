@@ -8,18 +8,21 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from protocols.base import Interface, SignInOptions, TunnelOptions
 from transports.dialer import Dialer, DialSettings
 from transports.errors import TransportError
 from transports.http import HttpClient
-from transports.proxy import Proxy
 from transports.tls import Judge, TlsContext, TlsSettings
 from vpnclient import __version__
 from vpnclient.errors import UsageError
 from vpnclient.host import HostConfig
 from vpnclient.settings import Settings, TlsChoice
+
+if TYPE_CHECKING:
+    from transports.proxy import Proxy
 
 AskPassphrase = Callable[[str, str], str | None]  # form id, prompt -> passphrase, None: give up
 
@@ -32,7 +35,7 @@ def make_dialer(
         return Dialer(
             DialSettings(
                 tls=_tls(settings.tls, ask),
-                proxy=Proxy.parse(settings.proxy) if settings.proxy else None,
+                proxy=_proxy(settings.proxy),
                 resolve=settings.resolve,
                 tcp_keepalive=settings.tcp_keepalive,
             ),
@@ -41,6 +44,14 @@ def make_dialer(
         )
     except (OSError, ValueError, TransportError) as exc:
         raise UsageError(str(exc)) from exc
+
+
+def _proxy(url: str) -> Proxy | None:
+    if not url:
+        return None
+    from transports.proxy import Proxy
+
+    return Proxy.parse(url)
 
 
 def _tls(choice: TlsChoice, ask: AskPassphrase) -> TlsSettings:

@@ -44,6 +44,8 @@ def _proxy(text: str) -> None:
 def _protocol(text: str) -> None:
     from protocols import registry
 
+    if text.lower() in registry.BUILT_IN:  # no need to look at all that is installed
+        return
     known = registry.available()
     if text.lower() not in known:
         raise ValueError(f"unknown protocol {text!r}; known: {', '.join(known)}")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Union
 
 from protocols import registry
 from protocols.errors import BrokenPlugin, MalformedFrame
 from transports.codec import is_native
 from transports.errors import TransportError
-from transports.framing import Framing
 from transports.pump import Device, Pump
-from transports.pump_python import PythonPump
-from transports.tls import TlsStream
 
-AnyPump = Pump | PythonPump
+if TYPE_CHECKING:
+    from transports.framing import Framing
+    from transports.pump_python import PythonPump
+    from transports.tls import TlsStream
+
+AnyPump = Union[Pump, "PythonPump"]  # the second is loaded when a link needs it
 
 
 def make_pump(
@@ -36,6 +39,8 @@ def make_pump(
                 pump.set(name, value)
             return pump
         framing = registry.load_framing(framing)
+    from transports.pump_python import PythonPump
+
     try:
         return PythonPump(device, stream, framing, mtu=mtu, first=first, malformed=MalformedFrame)
     except TransportError:

@@ -59,11 +59,19 @@ def test_our_own_entry_point_is_no_clash() -> None:
     assert load("anyconnect", [EntryPoint("anyconnect", registry.BUILT_IN["anyconnect"], GROUP)])
 
 
-@pytest.mark.parametrize("name", ["anyconnect", "lantern"])
-def test_a_clash_names_the_packages(name: str) -> None:
-    found = [point(name, "Lantern"), point(name, "Half", "other_package")]
+def test_a_clash_names_the_packages() -> None:
+    found = [point("lantern", "Lantern"), point("lantern", "Half", "other_package")]
     with pytest.raises(BrokenPlugin, match="other_package"):
-        load(name, found)
+        load("lantern", found)
+
+
+def test_a_built_in_name_cannot_be_taken_over() -> None:
+    found = [point("anyconnect", "Lantern", "other_package")]
+    assert load("anyconnect", found).title == load("anyconnect", []).title
+    with pytest.raises(BrokenPlugin, match="'anyconnect' is offered by vpnclient and other_package: remove one"):
+        available(found)
+    with pytest.raises(BrokenPlugin, match="other_package"):
+        load("lantren", found)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from protocols.errors import ProtocolError
 from vpnclient import __version__
 from vpnclient.errors import ClientError, Exit, UsageError, explain
 
@@ -78,7 +79,7 @@ class Commands(TyperGroup):
             )
         except _CLICK_USAGE_ERROR as exc:
             status = _complain_about_usage(exc, given)
-        except ClientError as exc:
+        except (ClientError, ProtocolError) as exc:
             status = complain(exc)
         except (KeyboardInterrupt, typer.Abort):
             status = Exit.INTERRUPTED

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from protocols.base import Network
 from vpnclient.errors import HostError
@@ -21,7 +21,9 @@ from vpnclient.host.restore import Outcome, restore_all, still_to_undo
 from vpnclient.host.routes import Layout
 from vpnclient.host.undo import Undone, undo_entries
 from vpnclient.host.warn import Warnings
-from vpnclient.host.windows.api import Windows
+
+if TYPE_CHECKING:
+    from vpnclient.host.windows.api import Windows
 
 JOURNAL_PATIENCE = 5.0  # seconds to wait while somebody else cleans up after a crash of this profile
 

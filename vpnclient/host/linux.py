@@ -12,14 +12,14 @@ Source: host-config specification, sections 2.2 to 2.6 and 11.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
 from protocols.base import Address, Network
 from vpnclient.errors import HostError
-from vpnclient.host import Applied, HostPlan
+from vpnclient.host import Applied, HostPlan, rtnetlink
 from vpnclient.host.commands import CommandFailed
 from vpnclient.host.dns import Backend, DnsSettings, dns_settings
 from vpnclient.host.dns.detect import RESOLV_CONF, choose, gather
@@ -35,7 +35,7 @@ from vpnclient.host.journal import (
     RouteEntry,
 )
 from vpnclient.host.journalled import JournalledHost, applied
-from vpnclient.host.netlink import ADDR_GEN_MODE_NONE, Link, Netlink, NetlinkFailure, load_netlink
+from vpnclient.host.netlink import ADDR_GEN_MODE_NONE, Link, Netlink, NetlinkFailure
 from vpnclient.host.routes import (
     PROTO,
     TABLE_MAIN,
@@ -73,7 +73,7 @@ class NativeHost(JournalledHost):
         self._settings: DnsSettings | None = None
 
     def warm_up(self) -> None:
-        load_netlink()
+        rtnetlink.load()
 
     def before_reconnect(self, gateways: tuple[Address, ...] = ()) -> tuple[str, ...]:
         """Routes past the tunnel follow the host's present routes (another Wi-Fi, another next hop)."""
@@ -84,8 +84,8 @@ class NativeHost(JournalledHost):
             plan = replace(self._plan, gateways=(*self._plan.gateways, *gateways))
             try:
                 with Netlink() as netlink:
-                    link = self._link(netlink, plan.interface)
-                    snapshot = self._look(netlink, link, plan)
+                    links = netlink.links()
+                    snapshot = self._look(netlink, links, self._link(links, plan.interface), plan)
                     layout = plan_host(plan, snapshot)
                     wanted = [route for route in layout.routes if route.kind is not Kind.INCLUDE]
                     owned = {dst: route for dst, route in self._owned.items() if route.kind is not Kind.INCLUDE}
@@ -108,8 +108,9 @@ class NativeHost(JournalledHost):
 
     def _configure(self, plan: HostPlan, warnings: Warnings) -> Applied:
         with Netlink() as netlink:
-            link = self._link(netlink, plan.interface)
-            snapshot = self._look(netlink, link, plan)
+            links = netlink.links()
+            link = self._link(links, plan.interface)
+            snapshot = self._look(netlink, links, link, plan)
             layout = plan_host(plan, snapshot)
             warnings.extend(layout.warnings)
             self._set_up(netlink, link, layout)
@@ -122,20 +123,19 @@ class NativeHost(JournalledHost):
         return applied(layout, refused, settings, self._backend.name if self._backend else "off", warnings)
 
     @staticmethod
-    def _link(netlink: Netlink, name: str) -> Link:
-        link = netlink.link(name)
+    def _link(links: Mapping[int, Link], name: str) -> Link:
+        link = next((link for link in links.values() if link.name == name), None)
         if link is None:
             raise HostError(f"there is no interface {name}")
         return link
 
-    def _look(self, netlink: Netlink, link: Link, plan: HostPlan) -> Snapshot:
+    def _look(self, netlink: Netlink, links: Mapping[int, Link], link: Link, plan: HostPlan) -> Snapshot:
         own: list[PresentRoute] = []
         foreign: list[PresentRoute] = []
         for route in netlink.routes():
             mine = self._owned.get(route.dst)
             ours = route.oif == link.index or (route.proto == PROTO and mine is not None and mine.leads_like(route))
             (own if ours else foreign).append(route)
-        links = netlink.links()
         self._names = {index: each.name for index, each in links.items()}
         loopback = frozenset(index for index, each in links.items() if each.loopback)
         paths = {

@@ -1,8 +1,7 @@
 """The kernel's links, addresses and routes, over netlink: typed wrappers of the few pyroute2 calls we need.
 
-pyroute2 is loaded when a `Netlink` is first opened: it costs about 170 ms and 15 MB (its package imports all of
-itself, so no lighter piece can be had).  The synchronous IPRoute runs an event loop of its own and must be used in
-the thread that opened it: open one for each job.
+pyroute2 is loaded when a `Netlink` is first opened, as rtnetlink.py says.  The synchronous IPRoute runs an event loop
+of its own and must be used in the thread that opened it: open one for each job.
 Source: host-config specification, section 2.2; rtnetlink(7).
 """
 
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Protocol, TypeVar
 
 from protocols.base import Address, Interface
+from vpnclient.host import rtnetlink
 from vpnclient.host.routes import PROTO, TABLE_MAIN, UNICAST, PresentRoute, Route
 
 _FAMILY = {4: 2, 6: 10}  # AF_INET, AF_INET6
@@ -84,22 +84,14 @@ class _Handle(Protocol):
     def close(self) -> None: ...
 
 
-def load_netlink() -> None:
-    """Load pyroute2 now, so that the first `Netlink` opens at once."""
-    import pyroute2
-    import pyroute2.netlink.exceptions  # noqa: F401
-
-
 class Netlink:
     """One netlink connection in the calling thread's network namespace; a context manager."""
 
     def __init__(self) -> None:
-        from pyroute2 import IPRoute
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        self._error: type[Exception] = NetlinkError
+        part = rtnetlink.load()
+        self._error = part.error
         try:
-            self._handle: _Handle = IPRoute()
+            self._handle: _Handle = part.connection()
         except OSError as exc:
             raise NetlinkFailure("cannot open netlink", exc.errno or errno.EIO) from exc
 
@@ -115,9 +107,6 @@ class Netlink:
 
     def links(self) -> dict[int, Link]:
         return self._try("cannot list the links", lambda: {link.index: link for link in self._links()})
-
-    def link(self, name: str) -> Link | None:
-        return next((link for link in self.links().values() if link.name == name), None)
 
     def set_link(
         self, index: int, *, mtu: int | None = None, up: bool | None = None, addr_gen_mode: int | None = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vpnclient.errors import HostError
 from vpnclient.host.journal import (
@@ -24,7 +25,9 @@ from vpnclient.host.journal import (
 )
 from vpnclient.host.system import boot_id, namespace_lives, network_namespace
 from vpnclient.host.undo import undo_entries
-from vpnclient.host.windows.api import Windows
+
+if TYPE_CHECKING:
+    from vpnclient.host.windows.api import Windows
 
 
 class Outcome(StrEnum):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
+from typing import TYPE_CHECKING
 
 from vpnclient.host.dns import file, resolvconf, resolved
 from vpnclient.host.journal import (
@@ -23,8 +24,10 @@ from vpnclient.host.journal import (
 )
 from vpnclient.host.netlink import Netlink, NetlinkFailure
 from vpnclient.host.routes import Kind, Route
-from vpnclient.host.windows.api import Windows
-from vpnclient.host.windows.undo import UndoWindows
+
+if TYPE_CHECKING:
+    from vpnclient.host.windows.api import Windows
+    from vpnclient.host.windows.undo import UndoWindows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ def undo_entries(entries: Sequence[Entry], *, network: bool = True, windows: Win
 class _Undo:
     def __init__(self, network: bool, windows: Windows | None) -> None:
         self._network = network
-        self._windows = UndoWindows(windows)
+        self._given_windows = windows
+        self._windows: UndoWindows | None = None
         self._netlink: Netlink | None = None
         self._names: dict[int, str] = {}
         self._undone: list[str] = []
@@ -62,7 +66,8 @@ class _Undo:
                 except Exception as exc:  # whatever it is, the other entries must have their turn
                     failed += 1
                     self._warnings.append(f"could not undo {entry.kind}: {exc}")
-            self._windows.finish()
+            if self._windows is not None:
+                self._windows.finish()
         finally:
             if self._netlink is not None:
                 self._netlink.__exit__(None, None, None)
@@ -71,7 +76,7 @@ class _Undo:
     def _undo(self, entry: Entry) -> None:
         if isinstance(entry, WindowsEntry):
             if self._network or isinstance(entry, SURVIVES_BOOT):
-                self._undone += self._windows.undo(entry)
+                self._undone += self._on_windows().undo(entry)
         elif isinstance(entry, DnsFileEntry):
             warning = file.restore(entry)
             self._warnings += [warning] if warning else []
@@ -82,6 +87,13 @@ class _Undo:
                 self._undone.append(f"DNS record {entry.record}")
         elif self._network and self._has_link(entry.index, entry.name):
             self._undo_on_link(entry)
+
+    def _on_windows(self) -> UndoWindows:
+        if self._windows is None:
+            from vpnclient.host.windows.undo import UndoWindows  # of no use elsewhere, and start-up counts
+
+            self._windows = UndoWindows(self._given_windows)
+        return self._windows
 
     def _undo_on_link(self, entry: LinkEntry | AddressEntry | RouteEntry | DnsResolvedEntry) -> None:
         if isinstance(entry, DnsResolvedEntry):

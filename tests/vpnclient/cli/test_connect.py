@@ -420,3 +420,27 @@ print(sorted(heavy & set(sys.modules)))
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_the_sign_in_starts_without_what_it_does_not_need(tmp_path: Path) -> None:
+    """Each import is time that every start waits for.  The host's parts are there: they are needed soon after."""
+    code = """
+import sys
+from vpnclient.cli.main import app
+try:
+    app(["connect", "127.0.0.1:1", "--authenticate", "--protocol", "anyconnect", "--user", "x", "--non-inter"])
+except SystemExit as exc:
+    assert exc.code == 4, exc.code
+assert "vpnclient.host.linux" in sys.modules
+print([name for name in sys.argv[1:] if name in sys.modules])
+"""
+    for_others = (  # proxies, certificates, profiles, plug-ins, framings without a native twin, Windows, terminals
+        *("transports.proxy", "python_socks", "cryptography", "yaml"),
+        *("importlib.metadata", "transports.pump_python", "transports.framing"),
+        *("vpnclient.host.windows", "rich", "pydantic", "h2"),
+    )
+    for_later = ("pyroute2", "pyroute2.iproute", "multiprocessing", "protocols.anyconnect.tunnel")
+    found = subprocess.run(
+        [sys.executable, "-c", code, *for_others, *for_later], capture_output=True, text=True, timeout=60
+    )
+    assert (found.stdout, found.returncode) == ("[]\n", 0), found.stderr
