@@ -35,6 +35,7 @@ $(VENV)/.ready: pyproject.toml hatch_build.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "hatchling>=1.25" "meson>=1.3" "ninja>=1.11" "cffi>=1.16"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/python -m compileall -q vpnclient protocols transports  # as an installer does: each start would, without
 	@touch $@
 
 $(ENGINE): $(VENV)/.ready $(ENGINE_SOURCES)
