@@ -1,6 +1,6 @@
 """Build what runs on Windows, on Linux with MinGW: `python scripts/build_windows.py FOLDER PYTHON LZ4`.
 
-    FOLDER/vpnengine.dll    the engine: sinks, rings and framings (its TLS and pump know Linux only)
+    FOLDER/vpnengine.dll    the engine: sinks, rings and framings (its TLS, DTLS and pump know Linux only)
     FOLDER/wintun.dll       the double of the driver, for tests; never shipped
     FOLDER/wintun-shrink.dll    the same with the export that no release has yet
     FOLDER/*.exe            the C tests of the rings
@@ -34,7 +34,7 @@ FLAGS = [
     "-static-libgcc",
 ]
 ZLIB = Path(f"/usr/{TARGET}/lib/libz.a")  # linked whole: nothing more has to be installed
-LINUX_ONLY = re.compile(r"engine/(coalesce|datagram\w*|platform_linux|pump|pump_loop|sink_tun|tls\w*)\.c$")
+LINUX_ONLY = re.compile(r"engine/(coalesce|datagram\w*|dtls\w*|platform_linux|pump|pump_loop|sink_tun|tls\w*)\.c$")
 ENGINE = ROOT / "transports" / "engine"
 DOUBLE = ROOT / "tests" / "wintun_double"
 OPENSSL_HEADERS = (Path("/usr/include/openssl"), Path("/usr/include/x86_64-linux-gnu/openssl"))

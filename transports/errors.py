@@ -8,6 +8,11 @@
         TlsError               the handshake or a record failed
             NotTrusted         the certificate failed verification or no pin matched
             ClientCertificateWanted   the peer ended the handshake for want of a client certificate
+        DtlsError                  the handshake of an association failed, or the association died
+            DtlsTimedOut           nobody answered in time
+            DtlsRefused            ICMP says that nobody is there
+            DtlsNotResumed         the peer wants a full handshake: it does not know our secret
+            DtlsEnded              the association was closed in order
         PinInvalid             a configured pin cannot be read (also a ValueError)
         IdentityError          a client certificate or its key cannot be used
         HttpError              the answer breaks HTTP or one of our caps
@@ -79,6 +84,26 @@ class NotTrusted(TlsError):
 
 class ClientCertificateWanted(TlsError):
     """The peer ended the handshake because it wants a (different) client certificate."""
+
+
+class DtlsError(TransportError):
+    """The handshake of a DTLS association failed, or the association died."""
+
+
+class DtlsTimedOut(DtlsError):
+    """Nobody answered the handshake in time."""
+
+
+class DtlsRefused(DtlsError):
+    """The network says that nobody is there (ICMP)."""
+
+
+class DtlsNotResumed(DtlsError):
+    """The peer wants a full handshake where it should resume: it does not know our secret, and may be anybody."""
+
+
+class DtlsEnded(DtlsError):
+    """The association was closed in order, by either side."""
 
 
 class PinInvalid(TransportError, ValueError):

@@ -128,6 +128,7 @@ _KNOWN: tuple[tuple[type[Exception], str, Exit, str], ...] = (
     (transport.ConnectionLost, "connection-lost", Exit.UNREACHABLE, "check your network, then try again"),
     (transport.ProxyError, "proxy", Exit.UNREACHABLE, "check --proxy and its user and password"),
     (transport.TlsError, "tls", Exit.PROTOCOL, "is this the right port? run again with -vv for details"),
+    (transport.DtlsError, "dtls", Exit.PROTOCOL, "the tunnel works without it: --no-dtls"),
     (transport.HttpError, "http", Exit.PROTOCOL, "is this the right host and port? run again with -vv"),
     (
         transport.DeviceError,

@@ -47,6 +47,9 @@ def check_abi(ffi: Any, lib: Any) -> None:
         "size of ve_control": (built.control_size, ffi.sizeof("struct ve_control")),
         "size of ve_tls_info": (built.tls_info_size, ffi.sizeof("struct ve_tls_info")),
         "size of ve_datagram_stats": (built.datagram_stats_size, ffi.sizeof("struct ve_datagram_stats")),
+        "size of ve_dtls_info": (built.dtls_info_size, ffi.sizeof("struct ve_dtls_info")),
+        "size of ve_dtls_stats": (built.dtls_stats_size, ffi.sizeof("struct ve_dtls_stats")),
+        "size of ve_dtls_settings": (built.dtls_settings_size, ffi.sizeof("struct ve_dtls_settings")),
     }
     for what, (got, want) in pairs.items():
         if got != want:

@@ -20,6 +20,9 @@ void ve_abi(struct ve_abi *out)
 		.control_size = sizeof(struct ve_control),
 		.tls_info_size = sizeof(struct ve_tls_info),
 		.datagram_stats_size = sizeof(struct ve_datagram_stats),
+		.dtls_info_size = sizeof(struct ve_dtls_info),
+		.dtls_stats_size = sizeof(struct ve_dtls_stats),
+		.dtls_settings_size = sizeof(struct ve_dtls_settings),
 	};
 	snprintf(out->openssl, sizeof(out->openssl), "%s", OpenSSL_version(OPENSSL_VERSION));
 }

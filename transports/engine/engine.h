@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define VE_ABI 5		/* changes with any change below */
+#define VE_ABI 6		/* changes with any change below */
 
 /* What calls return: a count >= 0, or one of these. */
 #define VE_OK 0
@@ -46,6 +46,9 @@ struct ve_abi {
 	uint32_t control_size;
 	uint32_t tls_info_size;
 	uint32_t datagram_stats_size;
+	uint32_t dtls_info_size;
+	uint32_t dtls_stats_size;
+	uint32_t dtls_settings_size;
 	char openssl[64];		/* version text of the libssl in use */
 };
 VE_API void ve_abi(struct ve_abi *out);
@@ -352,6 +355,93 @@ VE_API int ve_datagrams_mtu_changed(struct ve_datagrams *datagrams);
 VE_API int ve_datagrams_probe(struct ve_datagrams *datagrams, int on);
 VE_API int ve_datagrams_errno(const struct ve_datagrams *datagrams);	/* of the last VE_ERROR */
 VE_API void ve_datagrams_stats(const struct ve_datagrams *datagrams, struct ve_datagram_stats *out);
+/* ---- DTLS: one association; datagrams go in and out as bytes, the socket is the caller's ---------------------- */
+
+#define VE_DTLS_12 0xfefd		/* versions, as on the wire */
+#define VE_DTLS_CISCO 0x0100		/* "0.9", before RFC 4347; clients alone */
+#define VE_DTLS_PAYLOAD 16384		/* bytes: the most in a record */
+#define VE_DTLS_SECRET 256		/* bytes: the longest pre-shared key */
+
+enum {	/* how the peers know each other: ve_dtls_settings.mode */
+	VE_DTLS_PSK = 1,		/* a full handshake with a pre-shared key */
+	VE_DTLS_RESUME = 2		/* an abbreviated one: both have the master secret of a session that never was */
+};
+
+enum {	/* why an association failed: ve_dtls_failure */
+	VE_DTLS_NO_FAILURE = 0,
+	VE_DTLS_ALERT = 1,		/* the peer sent a fatal alert: ve_dtls_alert */
+	VE_DTLS_BROKEN = 2,		/* what came breaks DTLS, or nothing common was found */
+	VE_DTLS_NOT_RESUMED = 3,	/* the peer wants a full handshake where it should resume: not who it should be */
+	VE_DTLS_TIMED_OUT = 4,		/* no answer to the last of the retransmissions */
+	VE_DTLS_USED_UP = 5		/* no sequence number is left, or too many forgeries came */
+};
+
+struct ve_dtls_settings {
+	int server;
+	int mode;			/* VE_DTLS_PSK, VE_DTLS_RESUME */
+	int version;			/* VE_DTLS_12, VE_DTLS_CISCO */
+	const char *ciphers;		/* OpenSSL's names, joined by ':', best first; one to resume */
+	const char *identity;		/* client with a key: what it calls itself; a server takes any */
+	const uint8_t *secret;		/* pre-shared key, or the 48 bytes of master secret */
+	size_t secret_length;
+	const uint8_t *session_id;	/* of the ClientHello, at most 32 bytes; a server with a key needs none */
+	size_t session_id_length;
+	size_t mtu;			/* the largest datagram of a handshake, bytes */
+	uint32_t retransmit_ms;		/* the first wait for an answer; it doubles up to ... */
+	uint32_t retransmit_most_ms;
+};
+
+struct ve_dtls_info {
+	char version[16];		/* "DTLSv1.2", "DTLSv0.9" */
+	char cipher[64];		/* "PSK-AES128-GCM-SHA256" */
+	uint32_t resumed;
+	uint32_t own_records;		/* 1: records are sealed and opened without libssl */
+};
+
+struct ve_dtls_stats {
+	uint64_t records_in, records_out;	/* of data */
+	uint64_t bad_mac;
+	uint64_t replayed;		/* or too old to tell */
+	uint64_t bad_version, bad_type, bad_length;
+	uint64_t old_epoch;		/* neither this one nor the one without keys */
+	uint64_t unauthenticated;	/* without keys, after the handshake */
+	uint64_t early;			/* data before the end of the handshake: dropped */
+	uint64_t alerts;		/* genuine ones */
+	uint64_t handshakes;		/* genuine messages after the handshake: the peer's last flight again */
+	uint64_t retransmitted_flights;	/* ours */
+	uint64_t dropped_out;		/* datagrams of a handshake that found no room: nobody took them */
+};
+
+struct ve_dtls;
+VE_API struct ve_dtls *ve_dtls_new(const struct ve_dtls_settings *settings, char *err, size_t err_size);
+VE_API void ve_dtls_free(struct ve_dtls *dtls);		/* wipes the keys */
+/* Begins: a client's first flight waits then.  VE_WANT_READ, VE_ERROR. */
+VE_API int ve_dtls_start(struct ve_dtls *dtls);
+/* A datagram that came before the end of the handshake.  VE_OK: that was the end; VE_WANT_READ; VE_ERROR. */
+VE_API int ve_dtls_feed(struct ve_dtls *dtls, const uint8_t *datagram, size_t length);
+/* The next datagram that is to be sent, after each call above or below; its length, VE_EMPTY, or VE_FULL. */
+VE_API int ve_dtls_outgoing(struct ve_dtls *dtls, uint8_t *out, size_t size);
+VE_API int ve_dtls_timeout(struct ve_dtls *dtls);	/* milliseconds until ve_dtls_expired is due, or VE_EMPTY: never */
+VE_API int ve_dtls_expired(struct ve_dtls *dtls);	/* the flight again, if it is due.  VE_WANT_READ, VE_ERROR */
+VE_API void ve_dtls_info(const struct ve_dtls *dtls, struct ve_dtls_info *out);
+VE_API void ve_dtls_stats(const struct ve_dtls *dtls, struct ve_dtls_stats *out);
+VE_API const char *ve_dtls_error(const struct ve_dtls *dtls);
+VE_API int ve_dtls_failure(const struct ve_dtls *dtls);		/* VE_DTLS_* */
+VE_API int ve_dtls_alert(const struct ve_dtls *dtls);		/* number of the fatal alert received, or VE_EMPTY */
+/* The record layer, after the handshake; no allocation, no system call.  Room before and after the payload of a record: */
+VE_API size_t ve_dtls_head(const struct ve_dtls *dtls);
+VE_API size_t ve_dtls_tail(const struct ve_dtls *dtls);
+/* The payload lies at datagram + head; the record is made around it.  Its length > 0; VE_FULL: size is less than head +
+ * payload + tail, or the payload is too long; VE_ERROR: closed, dead, or no sequence number is left. */
+VE_API int ve_dtls_seal(struct ve_dtls *dtls, uint8_t *datagram, size_t payload_length, size_t size);
+/* The first record of what is left of a datagram, decrypted in place; *used: the bytes that it takes, go on behind them.
+ * The length of its payload >= 0; VE_EMPTY: nothing for the caller, counted; VE_EOF: the peer ended the association;
+ * VE_ERROR: it is dead. */
+VE_API int ve_dtls_open(struct ve_dtls *dtls, uint8_t *datagram, size_t length, size_t *used, uint8_t **payload);
+/* Ask after datagrams were opened: what the association itself has to send, as its last flight got lost.  Length, or 0. */
+VE_API int ve_dtls_reply(struct ve_dtls *dtls, uint8_t *out, size_t size);
+/* A close_notify to send; its length, or 0: there is none, or no room.  Nothing is sealed after it. */
+VE_API int ve_dtls_close(struct ve_dtls *dtls, uint8_t *out, size_t size);
 
 /* ---- the pump: one device, one link, one thread ------------------------------------------------------------- */
 

@@ -38,6 +38,9 @@ class Library:
         "control_size",
         "tls_info_size",
         "datagram_stats_size",
+        "dtls_info_size",
+        "dtls_stats_size",
+        "dtls_settings_size",
     ],
 )
 def test_an_engine_of_other_sources_is_refused_and_the_fix_named(lie: str) -> None:

@@ -1,0 +1,216 @@
+/*
+ * dtls_record.c: records of DTLS 1.2 with AES-GCM and ChaCha20-Poly1305, on libcrypto.
+ *
+ * Offset, size in bytes of a record (big-endian); n: explicit nonce, GCM 8, ChaCha20 0:
+ *      0  1  type       20 ChangeCipherSpec, 21 alert, 22 handshake, 23 data
+ *      1  2  version    FE FD
+ *      3  2  epoch      1: there is one set of keys
+ *      5  6  sequence   counts up from 0 in an epoch
+ *     11  2  length     of what follows
+ *     13  n  nonce
+ *   13+n  c  ciphertext
+ * 13+n+c 16  tag        over type, version, epoch, sequence and c too
+ *
+ * GCM: nonce = 4 secret bytes, then the explicit 8.  ChaCha20: 12 secret bytes XOR (4 zeros, epoch, sequence).
+ *
+ * Why no nonce is ever used twice under a key: libssl began the explicit ones with a random number and adds one a record, so
+ * those that it used are a run, and we go on right behind its end; the sum of both is at most 2^48 records, far from
+ * coming around in 2^64.  ChaCha20's nonce is the sequence number, which goes on right behind libssl's as well, and ends at
+ * 2^48 - 1.  libssl is freed before our first record, and the two directions have keys of their own.
+ *
+ * A record is two calls of libcrypto, the ones that libssl itself uses (EVP_CTRL_AEAD_TLS1_AAD): it keeps the nonce, adds
+ * the tag and works in place, and costs less than setting IV, AAD and tag one by one.  Nothing is allocated.
+ * Source: RFC 6347 section 4.1; RFC 5246 sections 6.2.3.3 and 6.3; RFC 5288; RFC 7905.
+ */
+#include "dtls_record.h"
+
+#include "engine.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/kdf.h>
+#include <openssl/obj_mac.h>
+#include <string.h>
+
+enum {	/* bytes */
+	MAX_KEY = 32,
+	NONCE = 12,
+	AAD = 13
+};
+
+static const struct suite {
+	int cipher;
+	const char *name;
+	size_t key, salt, nonce;	/* bytes; salt: the secret part of a nonce, nonce: the part in a record */
+} suites[] = {
+	{NID_aes_128_gcm, "AES-128-GCM", 16, 4, 8},
+	{NID_aes_256_gcm, "AES-256-GCM", 32, 4, 8},
+	{NID_chacha20_poly1305, "ChaCha20-Poly1305", 32, 12, 0},
+};
+
+static const struct suite *find(int cipher)
+{
+	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
+		if (suites[i].cipher == cipher)
+			return &suites[i];
+	return NULL;
+}
+
+int dtls_aead_knows(int cipher)
+{
+	return find(cipher) != NULL;
+}
+
+void dtls_put16(uint8_t *out, size_t number)
+{
+	out[0] = (uint8_t)(number >> 8);
+	out[1] = (uint8_t)number;
+}
+
+static void put64(uint8_t *out, uint64_t number)
+{
+	for (int i = 0; i < 8; i++)
+		out[i] = (uint8_t)(number >> (56 - 8 * i));
+}
+
+static uint64_t get64(const uint8_t *from)
+{
+	uint64_t number = 0;
+
+	for (int i = 0; i < 8; i++)
+		number = number << 8 | from[i];
+	return number;
+}
+
+void dtls_header_get(struct dtls_header *header, const uint8_t *record)
+{
+	uint64_t numbers = get64(record + 3);
+
+	header->type = record[0];
+	header->version = (uint16_t)(record[1] << 8 | record[2]);
+	header->epoch = (uint16_t)(numbers >> 48);
+	header->sequence = numbers & DTLS_LAST_SEQUENCE;
+	header->length = (size_t)record[11] << 8 | record[12];
+}
+
+/* ---- keys ---- */
+
+/* RFC 5246 section 6.3: PRF(master secret, "key expansion", server random + client random). */
+static int key_block(const struct dtls_secrets *secrets, uint8_t *out, size_t length)
+{
+	static char label[] = "key expansion";
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
+	EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
+	uint8_t seed[sizeof(label) - 1 + 2 * DTLS_RANDOM];
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)secrets->digest, 0),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SECRET, (void *)secrets->master, sizeof(secrets->master)),
+		OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SEED, seed, sizeof(seed)),
+		OSSL_PARAM_construct_end(),
+	};
+	int done;
+
+	memcpy(seed, label, sizeof(label) - 1);
+	memcpy(seed + sizeof(label) - 1, secrets->server_random, DTLS_RANDOM);
+	memcpy(seed + sizeof(label) - 1 + DTLS_RANDOM, secrets->client_random, DTLS_RANDOM);
+	done = context && EVP_KDF_derive(context, out, length, params) == 1;
+	EVP_KDF_CTX_free(context);
+	EVP_KDF_free(kdf);
+	return done;
+}
+
+static EVP_CIPHER_CTX *keyed(const struct suite *suite, const uint8_t *key, const uint8_t *salt, uint64_t explicit_nonce,
+			     int encrypt)
+{
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, suite->name, NULL);
+	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+	uint8_t nonce[NONCE];
+	int fixed = (int)suite->salt;
+	int done;
+
+	memcpy(nonce, salt, suite->salt);
+	if (suite->nonce) {
+		put64(nonce + suite->salt, explicit_nonce);
+		if (encrypt)
+			fixed = -1;	/* all of it: counted up from here, rather than from a random number */
+	}
+	done = cipher && context && EVP_CipherInit_ex(context, cipher, NULL, key, NULL, encrypt) == 1 &&
+	       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IV_FIXED, fixed, nonce) == 1;
+	OPENSSL_cleanse(nonce, sizeof(nonce));
+	EVP_CIPHER_free(cipher);	/* the context holds one of its own */
+	if (done)
+		return context;
+	EVP_CIPHER_CTX_free(context);
+	return NULL;
+}
+
+int dtls_aead_init(struct dtls_aead *aead, const struct dtls_secrets *secrets)
+{
+	const struct suite *suite = find(secrets->cipher);
+	uint8_t block[2 * (MAX_KEY + NONCE)];
+	const uint8_t *key[2], *salt[2];	/* the client's, the server's */
+	int own = secrets->server != 0, done = 0;
+
+	memset(aead, 0, sizeof(*aead));
+	if (suite && key_block(secrets, block, 2 * (suite->key + suite->salt))) {
+		key[0] = block;
+		key[1] = key[0] + suite->key;
+		salt[0] = key[1] + suite->key;
+		salt[1] = salt[0] + suite->salt;
+		aead->nonce = suite->nonce;
+		aead->sequence = secrets->sequence;
+		aead->sealing = keyed(suite, key[own], salt[own], secrets->nonce, 1);
+		aead->opening = keyed(suite, key[!own], salt[!own], 0, 0);
+		done = aead->sealing && aead->opening;
+	}
+	OPENSSL_cleanse(block, sizeof(block));
+	if (!done)
+		dtls_aead_clear(aead);
+	return done;
+}
+
+void dtls_aead_clear(struct dtls_aead *aead)
+{
+	EVP_CIPHER_CTX_free(aead->sealing);	/* libcrypto wipes the key schedules */
+	EVP_CIPHER_CTX_free(aead->opening);
+	OPENSSL_cleanse(aead, sizeof(*aead));
+}
+
+/* ---- records ---- */
+
+/* What libcrypto is told of a record: epoch and sequence, type, version, bytes of body (without the tag when sealing).
+ * It takes the nonce off the length by itself, and the tag when opening.  1: done. */
+static int tell(EVP_CIPHER_CTX *context, const uint8_t *record, size_t body)
+{
+	uint8_t aad[AAD];
+
+	memcpy(aad, record + 3, 8);
+	memcpy(aad + 8, record, 3);
+	dtls_put16(aad + 11, body);
+	return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_TLS1_AAD, sizeof(aad), aad) == DTLS_TAG;
+}
+
+size_t dtls_aead_seal(struct dtls_aead *aead, uint8_t type, uint8_t *record, size_t length)
+{
+	size_t body = aead->nonce + length + DTLS_TAG;
+	uint8_t *at = record + DTLS_HEADER;
+
+	record[0] = type;
+	dtls_put16(record + 1, VE_DTLS_12);
+	put64(record + 3, (uint64_t)1 << 48 | aead->sequence);
+	dtls_put16(record + 11, body);
+	aead->sequence++;	/* whatever happens, this one is spent */
+	if (!tell(aead->sealing, record, body - DTLS_TAG) || EVP_Cipher(aead->sealing, at, at, (unsigned int)body) < 0)
+		return 0;
+	return DTLS_HEADER + body;
+}
+
+int dtls_aead_open(struct dtls_aead *aead, const struct dtls_header *header, uint8_t *record)
+{
+	uint8_t *at = record + DTLS_HEADER;
+
+	if (header->length < aead->nonce + DTLS_TAG || !tell(aead->opening, record, header->length) ||
+	    EVP_Cipher(aead->opening, at, at, (unsigned int)header->length) < 0)
+		return -1;
+	return (int)(header->length - aead->nonce - DTLS_TAG);
+}
