@@ -14,6 +14,7 @@
         GatewayUnavailable     the gateway says: not now (retry inside the reconnect window)
         UnknownProtocol        no protocol of that name
         BrokenPlugin           another package's protocol cannot be used
+        NegotiationFailed      both ends could not agree on the link this time
         ConnectRefused         the gateway refused the tunnel for good
         ConfigurationRefused   the tunnel's configuration cannot be used (no address, no MTU, ...)
 
@@ -97,6 +98,14 @@ class ConnectRefused(ProtocolError):
 
 class ConfigurationRefused(ProtocolError):
     """The tunnel's configuration cannot be used.  `code`: no-address, no-mtu, mtu-too-small, ..."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+
+
+class NegotiationFailed(ProtocolError):
+    """Both ends could not agree on the link; another attempt may.  `code`: ppp-negotiation-timeout, ..."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(f"{code}: {text}")

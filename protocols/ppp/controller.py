@@ -1,0 +1,113 @@
+"""A client's PPP link once packets flow, sans-IO: echoes, rejects, a new negotiation, the end.
+
+    UP --silence, other options than before--> DONE        (Reconnect)
+    UP --Terminate-Request, another address--> DONE        (Ended, Dismissed)
+    UP --goodbye--> DONE
+
+The pump's codec keeps the options it was started with: if a new negotiation by the peer ends in others, the link is
+opened anew.  Times: monotonic seconds, passed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+
+from protocols.base import Action, Control, Dismissed, Ended, Reconnect, Send, Traffic, Warn
+from protocols.ppp.engine import Agreed, Engine, Phase
+
+ALERT = 300.0  # seconds before the end of the session
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """Seconds; 0: unknown.  session: until the session ends.  idle: without traffic, for the user only."""
+
+    session: float = 0
+    idle: int = 0
+
+
+class PppController:
+    """engine: open.  now: when packets may flow."""
+
+    def __init__(self, engine: Engine, timers: Timers, now: float) -> None:
+        self._engine, self._timers = engine, timers
+        self._agreed = engine.agreed()
+        self._given_up = set(engine.failures)
+        self._done = False
+        self._ends_at = now + timers.session if timers.session else inf
+        self._alert_at = self._ends_at - min(ALERT, timers.session / 2)
+
+    def on_control(self, frame: Control, now: float) -> list[Action]:
+        if self._done:
+            return []
+        return self._sends(self._engine.on_frame(frame, now)) + self._consequences(now)
+
+    def on_time(self, traffic: Traffic, now: float) -> list[Action]:
+        if self._done:
+            return []
+        frames = self._engine.on_time(now, traffic.received_at)
+        return [*self._sends(frames), *self._warnings(now), *self._consequences(now)]
+
+    def deadline(self) -> float:
+        return inf if self._done else min(self._engine.deadline(), self._alert_at)
+
+    def on_rekeyed(self, ok: bool, now: float) -> list[Action]:
+        return []  # never asked for: PPP has no rekey
+
+    def goodbye(self, reason: str) -> list[Action]:
+        """A Terminate-Request: the gateway frees the address."""
+        if self._done:
+            return []
+        self._done = True
+        return self._sends(self._engine.close(0))  # its deadline is of no interest: the link goes now
+
+    @staticmethod
+    def _sends(frames: list[Control]) -> list[Action]:
+        return [Send(frame) for frame in frames]
+
+    def _consequences(self, now: float) -> list[Action]:
+        engine = self._engine
+        if engine.phase is Phase.DEAD:
+            return self._finish(Reconnect(f"the gateway was silent for {engine.silence(now):.0f} s"))
+        if engine.phase is Phase.ENDED:
+            return self._finish(self._ending())
+        lost = [text for number, text in engine.failures.items() if number not in self._given_up]
+        self._given_up.update(engine.failures)
+        actions: list[Action] = [Warn(text) for text in lost]
+        if engine.is_open:
+            actions += self._compare(engine.agreed())
+        return actions
+
+    def _compare(self, agreed: Agreed) -> list[Action]:
+        """After a new negotiation: may the codec go on as it is?"""
+        before = self._agreed
+        if agreed.address not in (None, before.address):
+            text = f"address-changed: the gateway gave the address {agreed.address}, want {before.address} as before"
+            return self._finish(Ended(text))
+        magic = agreed.granted.magic  # of no importance for the codec
+        if agreed.granted != replace(before.granted, magic=magic) or agreed.families & ~before.families:
+            return self._finish(Reconnect("the gateway negotiated other options for the link"))
+        return []
+
+    def _ending(self) -> Ended | Dismissed:
+        if self._engine.reason:
+            return Ended(f"server-disconnect: the gateway ended the session: {self._engine.reason}")
+        idle = self._timers.idle
+        note = f"; it ends sessions that are idle for {idle} s" if idle else ""
+        return Dismissed(f"server-disconnect: the gateway ended the link (no reason given){note}")
+
+    def _finish(self, action: Action) -> list[Action]:
+        self._done = True
+        return [action]
+
+    def _warnings(self, now: float) -> list[Action]:
+        if now < self._alert_at:
+            return []
+        if now < self._ends_at:
+            self._alert_at = self._ends_at
+            left = self._ends_at - now
+            span = f"{left / 60:.0f} minutes" if left >= 120 else f"{left:.0f} s"
+            return [Warn(f"the gateway will end this session in {span}; you will have to sign in again")]
+        self._alert_at = inf
+        return [Warn("the session's time is over: the gateway will end it, sign in again")]
