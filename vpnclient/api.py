@@ -71,6 +71,7 @@ from vpnclient.events import Event, Listener
 from vpnclient.lab.settings import LabSettings
 from vpnclient.lab.site import (
     Hangup,
+    Negotiates,
     Opening,
     OpensTunnels,
     OpenTunnel,
@@ -118,6 +119,7 @@ __all__ = [
     "MalformedAnswer",
     "MalformedFrame",
     "MemorySink",
+    "Negotiates",
     "Network",
     "NotSupported",
     "NotTrusted",

@@ -11,19 +11,17 @@ XML posts and the older form-encoded dialect walk the same states.  Source: anyc
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from protocols.base import Secret
 from vpnclient.lab import anyconnect_xml as xml
 from vpnclient.lab.anyconnect_tunnel import FRAMING, AnyConnectServer, tunnel_headers
 from vpnclient.lab.settings import LabSettings
 from vpnclient.lab.site import Headers, OpenTunnel, Page, Request
-from vpnclient.lab.store import Exhausted, LabSession, Store
+from vpnclient.lab.store import Exhausted, LabSession, Store, matches
 
 MAX_FAILURES = 3  # wrong answers in one sign-in
 MAX_ATTEMPTS = 1000  # sign-ins under way; the oldest is forgotten
@@ -119,7 +117,7 @@ class AnyConnectSite:
         if self._settings.groups and group not in self._settings.groups:
             return self._ask_main(attempt, answer, "Choose one of the groups.")
         user, password = reply.fields.get("username", ""), reply.fields.get("password", "")
-        right = _matches(self._settings.users.get(user), password)
+        right = matches(self._settings.users.get(user), password)
         if not right or reply.fields.get(FORM_MARK) != "main":
             return self._failed(attempt, answer) or self._ask_main(attempt, answer, "Login failed.")
         attempt.user, attempt.group = user, group
@@ -129,7 +127,7 @@ class AnyConnectSite:
 
     def _on_challenge(self, attempt: Attempt, reply: xml.Reply, now: float, answer: _Answer) -> Page:
         given = reply.fields.get(xml.RENAMED if answer.is_xml else "answer", "")
-        if _matches(self._settings.challenge, given):
+        if matches(self._settings.challenge, given):
             return self._finish(attempt, now, answer)
         return self._failed(attempt, answer) or self._ask_challenge(attempt, answer, "Wrong code.")
 
@@ -224,12 +222,6 @@ class _Answer:
         if not self.is_xml:
             return Page(401, text, close=True)
         return self.page(xml.refusal(text))
-
-
-def _matches(wanted: Secret | None, given: str) -> bool:
-    """Takes the same time whether the user exists or not."""
-    known = wanted.reveal() if wanted is not None else ""
-    return hmac.compare_digest(known.encode(), given.encode()) and wanted is not None
 
 
 def _belongs(session: LabSession, certificate: bytes) -> bool:

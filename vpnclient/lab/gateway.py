@@ -13,7 +13,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 from protocols.errors import ProtocolError
@@ -25,7 +25,7 @@ from vpnclient.lab.device import configure
 from vpnclient.lab.link import Link
 from vpnclient.lab.netns import LabError
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import Hangup, Opening, OpensTunnels, OpenTunnel, Page, Site
+from vpnclient.lab.site import Hangup, Negotiates, Opening, OpensTunnels, OpenTunnel, Page, Records, Site
 from vpnclient.lab.store import LabSession, Store
 from vpnclient.lab.web import HttpServer, Refused
 
@@ -204,6 +204,8 @@ class Gateway:
             first = await server.switch(opened.reason, opened.headers, opened.head)
             if opened.opening is not None:
                 first = await _go_through(opened.opening, stream, first)
+                if isinstance(opened.opening, Negotiates):
+                    opened = replace(opened, options=opened.opening.options())
             session.connected += 1
             link = tunnel.link = Link(tunnel.tun, stream, opened, self._log)
         hangup = await link.run(first)
@@ -260,15 +262,20 @@ class Gateway:
 
 async def _go_through(opening: Opening, stream: TlsStream, first: bytes) -> bytes:
     """What both sides say before the framing; the bytes that are the framing's already.  Raises LabError."""
-    await stream.write(opening.begin())
+    await _write(stream, opening.begin())
     try:
         async with asyncio.timeout(OPENING_LIMIT):
             while True:
                 if first and (answer := opening.feed(first)):
-                    await stream.write(answer)
+                    await _write(stream, answer)
                 if (rest := opening.rest()) is not None:
                     return rest
                 if not (first := await stream.read()):
                     raise LabError("the client left before the tunnel was open")
     except TimeoutError as exc:
         raise LabError(f"the client did not open its tunnel within {OPENING_LIMIT:.0f} s") from exc
+
+
+async def _write(stream: TlsStream, records: Records) -> None:
+    for record in (records,) if isinstance(records, bytes) else records:
+        await stream.write(record)

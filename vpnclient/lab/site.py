@@ -74,17 +74,28 @@ class ServerController(Protocol):
         """The frames that tell the client the session is over."""
 
 
+Records = bytes | tuple[bytes, ...]  # a tuple: each leaves as a TLS record of its own
+
+
 class Opening(Protocol):
     """What both sides say between the head of the answer and the framing."""
 
-    def begin(self) -> bytes:
+    def begin(self) -> Records:
         """What the gateway says at once."""
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes) -> Records:
         """Take any number of bytes of the client's; what the gateway answers.  Raises ProtocolError."""
 
     def rest(self) -> bytes | None:
         """None: more is to come from the client.  Else the opening is over, and this is the framing's already."""
+
+
+@runtime_checkable
+class Negotiates(Protocol):
+    """An optional part of an Opening: what both sides agreed on, the framing must be told."""
+
+    def options(self) -> tuple[tuple[str, bytes], ...]:
+        """Once there is a rest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
+from protocols.base import Secret
+
 MAX_SESSIONS = 200
 COOKIE_LIFE = 86400.0  # seconds that a session lives when the gateway has no session timeout
 MAX_COOKIE = 256  # characters of a cookie that are worth comparing
@@ -111,3 +113,9 @@ class Store:
         if self._network6 is None:
             return None
         return IPv6Interface((self._network6[host], self._network6.prefixlen))
+
+
+def matches(wanted: Secret | None, given: str) -> bool:
+    """A password or a code.  Takes the same time whether the user exists or not."""
+    known = wanted.reveal() if wanted is not None else ""
+    return hmac.compare_digest(known.encode(), given.encode()) and wanted is not None
