@@ -149,6 +149,7 @@ class TunnelOptions:
     force_dpd: int = 0  # seconds; 0: as the gateway says
     compression: bool = False  # offer methods without state: what one packet holds says nothing of another
     held: tuple[Interface, ...] = ()  # addresses held before, on reconnect
+    authgroup: str = ""  # the wanted group, for gateways that offer several ways in after the sign-in
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,13 @@ FLOORS = ("transports", "protocols", "vpnclient")  # from the ground up
 # protocols/ talks to the network only through transports/, and never to the operating system.
 BANNED_IN_PROTOCOLS = {"socket", "ssl", "time", "random", "subprocess", "select", "pyroute2"}
 # A controller or a framing is sans-IO: no event loop either.
-SANS_IO = ("protocols/framing", "protocols/anyconnect/controller.py", "protocols/anyconnect/options.py")
+SANS_IO = (
+    "protocols/framing",
+    "protocols/anyconnect/controller.py",
+    "protocols/anyconnect/options.py",
+    *(f"protocols/ppp/{name}.py" for name in ("automaton", "lcp", "ipcp", "ip6cp", "engine", "opening", "controller")),
+    *(f"protocols/f5/{name}.py" for name in ("options", "profiles", "config", "page", "script")),
+)
 
 
 def imports(path: Path) -> Iterator[str]:

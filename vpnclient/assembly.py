@@ -139,6 +139,7 @@ def tunnel_options(settings: Settings, held: tuple[Interface, ...] = ()) -> Tunn
         force_dpd=settings.force_dpd,
         compression=settings.compression,
         held=held,
+        authgroup=settings.authgroup,
     )
 
 

@@ -64,7 +64,14 @@ def openconnect(space: Namespace, facts: dict[str, str], *argv: str, stdin: str 
         script = folder / "script"
         script.write_text(SCRIPT.replace("FOLDER", name))
         script.chmod(0o755)
-        command = ["openconnect", "--protocol=anyconnect", "--servercert", facts["pin"], "--script", str(script)]
+        command = [
+            "openconnect",
+            f"--protocol={facts['protocol']}",
+            "--servercert",
+            facts["pin"],
+            "--script",
+            str(script),
+        ]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 space.command(*command, "--non-inter", *argv, facts["url"]),

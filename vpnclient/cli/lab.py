@@ -20,6 +20,7 @@ from protocols.base import Secret
 from transports.errors import TransportError
 from transports.identity import Identity, load_identity
 from transports.tls import ServerContext, read_certificates
+from vpnclient.cli.lab_f5 import serve_f5
 from vpnclient.errors import NotPermitted, UsageError
 from vpnclient.lab import certificate, sites
 from vpnclient.lab.anyconnect import AnyConnectSite
@@ -127,6 +128,9 @@ def serve_anyconnect(
         session_timeout=session_timeout,
     )
     serve_site(settings, AnyConnectSite)
+
+
+serve.command("f5")(serve_f5)
 
 
 @app.command()

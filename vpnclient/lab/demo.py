@@ -27,7 +27,7 @@ from vpnclient.lab.demo_traffic import ping, transfer
 from vpnclient.lab.netns import LabError, Pair, Snapshot, pair
 from vpnclient.lab.programs import Event, Program, events_until_connected, gateway_facts, program
 
-PROTOCOLS = ("anyconnect",)
+PROTOCOLS = ("anyconnect", "f5")
 USER = "demo"
 CONNECT_LIMIT = 30.0  # seconds
 EXCLUDED = "198.51.100.0/24"  # shown as a network that stays outside the tunnel

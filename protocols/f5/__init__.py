@@ -1,0 +1,54 @@
+"""F5 BIG-IP APM: HTML sign-in, XML configuration, PPP over TLS with and without HDLC-like framing.
+
+    signin.py      from an URL to a ticket: exchange.py (HTTP) page.py (HTML) script.py (JSON) forms.py model.py
+    tunnel.py      profiles.py options.py config.py (XML -> TunnelConfig) request.py, then protocols/ppp/
+    logout.py cookies.py
+
+Section numbers and Q numbers in this package are those of the project's F5 notes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocols.base import Secret, SignInOptions, Ticket, Tunnel, TunnelOptions, User
+
+if TYPE_CHECKING:
+    from transports.dialer import Dialer
+    from transports.http import HttpClient
+
+__all__ = ["F5"]
+
+
+class F5:
+    """The protocol, as the registry hands it out.  Parts are imported when they are needed: start-up counts."""
+
+    name = "f5"
+    title = "F5 BIG-IP APM"
+
+    def __init__(self) -> None:
+        self._opened: Secret | None = None  # the cookie of the newest tunnel: its addresses must stay (section 8)
+
+    async def authenticate(self, http: HttpClient, user: User, options: SignInOptions) -> Ticket:
+        from protocols.f5.signin import sign_in
+
+        return await sign_in(http, user, options)
+
+    async def connect(self, dialer: Dialer, ticket: Ticket, options: TunnelOptions, now: float) -> Tunnel:
+        from protocols.f5.tunnel import open_tunnel
+
+        tunnel = await open_tunnel(dialer, ticket, options, now, again=ticket.cookie == self._opened)
+        self._opened = ticket.cookie
+        return tunnel
+
+    async def logout(self, http: HttpClient, ticket: Ticket) -> None:
+        from protocols.f5.logout import log_out
+
+        await log_out(http, ticket)
+
+    def ticket_from_cookie(self, url: str, cookie: Secret) -> Ticket:
+        from protocols.f5.cookies import parse
+        from transports.http_url import Url
+
+        connect_url = f"https://{Url.parse(url).authority}/"
+        return Ticket(self.name, connect_url, parse(cookie).text())
