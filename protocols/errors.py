@@ -18,14 +18,17 @@
         ConnectRefused         the gateway refused the tunnel for good
         ConfigurationRefused   the tunnel's configuration cannot be used (no address, no MTU, ...)
 
-Texts are lower case: what came, what was wanted, where; never a cookie, key or password.
+Texts are for people, in lower case: what came, what was wanted, where; never a cookie, key or password.  What a program
+may want to tell apart is in `code`.
 """
 
 from __future__ import annotations
 
 
 class ProtocolError(Exception):
-    """Root of this package's errors; never raised itself."""
+    """Root of this package's errors; never raised itself.  `code` names the case; empty: the class says it all."""
+
+    code = ""
 
 
 class MalformedFrame(ProtocolError):
@@ -40,7 +43,7 @@ class MalformedAnswer(ProtocolError):
     """A document, header or form breaks the specification.  `code` names the case, e.g. auth-malformed."""
 
     def __init__(self, code: str, text: str) -> None:
-        super().__init__(f"{code}: {text}")
+        super().__init__(text)
         self.code = code
 
 
@@ -72,7 +75,7 @@ class NotSupported(ProtocolError):
     """The gateway demands what this version cannot do.  `code`: csd-required, sso-required, mca-unavailable, ..."""
 
     def __init__(self, code: str, text: str) -> None:
-        super().__init__(f"{code}: {text}")
+        super().__init__(text)
         self.code = code
 
 
@@ -95,12 +98,14 @@ class GatewayUnavailable(ProtocolError):
 class ConnectRefused(ProtocolError):
     """The gateway refused the tunnel for good."""
 
+    code = "connect-refused"
+
 
 class ConfigurationRefused(ProtocolError):
     """The tunnel's configuration cannot be used.  `code`: no-address, no-mtu, mtu-too-small, ..."""
 
     def __init__(self, code: str, text: str) -> None:
-        super().__init__(f"{code}: {text}")
+        super().__init__(text)
         self.code = code
 
 

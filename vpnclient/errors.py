@@ -26,6 +26,7 @@ class Exit(IntEnum):
     PROTOCOL = 8
     ENDED = 9  # by the gateway
     HOST = 10  # configuring the host failed
+    SYSTEM = 11  # the operating system refused something else: a full disk, too many open files
     INTERRUPTED = 130
 
 
@@ -56,6 +57,12 @@ class HostError(ClientError):
     """The host could not be configured; what was done has been undone."""
 
     code, exit_code = "host-configuration", Exit.HOST
+
+
+class OutputFailed(ClientError):
+    """What was asked for could not be printed."""
+
+    code, exit_code = "output", Exit.SYSTEM
 
 
 class SessionEnded(ClientError):
@@ -151,5 +158,9 @@ def explain(error: BaseException) -> Failure:
         if isinstance(error, kind):
             if getattr(error, "pinned", False):
                 hint = _WRONG_PIN
-            return Failure(code, str(error), hint, exit_code)
+            own = error.code if isinstance(error, protocol.ProtocolError) else ""
+            return Failure(own or code, str(error), hint, exit_code)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return Failure("system", f"{where}{(error.strerror or str(error)).lower()}", "", Exit.SYSTEM)
     return Failure("internal", f"{type(error).__name__}: {error}", "this is a bug: please report it", Exit.INTERNAL)

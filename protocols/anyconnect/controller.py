@@ -205,7 +205,7 @@ _Handler = Callable[[CstpController, bytes, float], list[Action]]
 
 def _ending(kind: str, text: bytes) -> str:
     said = f": {one_line(printable(text))}" if text else ""
-    return f"server-disconnect: the gateway ended the session ({kind}){said}"
+    return f"the gateway ended the session ({kind}){said}"
 
 
 # The same in UP and REKEYING; in DONE nothing is handled.

@@ -58,7 +58,8 @@ def _split(part: str) -> tuple[str, str]:
 def _check(text: str) -> None:
     """Refuse before any request what would break out of the header (never showing the value)."""
     if len(text) > MAX_COOKIE:
-        raise MalformedAnswer("bad-cookie", f"{len(text)} characters, want at most {MAX_COOKIE}")
+        raise MalformedAnswer("bad-cookie", f"the cookie has {len(text)} characters, want at most {MAX_COOKIE}")
     at = next((index for index, char in enumerate(text) if not " " <= char <= "~"), None)
     if at is not None:
-        raise MalformedAnswer("bad-cookie", f"character U+{ord(text[at]):04X} at position {at}, want printable ASCII")
+        what = f"character U+{ord(text[at]):04X} at position {at} of the cookie"
+        raise MalformedAnswer("bad-cookie", f"{what}, want printable ASCII")

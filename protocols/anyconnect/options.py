@@ -117,7 +117,9 @@ def _encoding(headers: Headers, asked: Asked) -> str:
         return ""
     if encoding not in asked.encodings:
         offered = ", ".join(asked.encodings) or "none"
-        raise ConfigurationRefused("encoding-not-offered", f"got {shown(one_line(encoding))}, offered {offered}")
+        raise ConfigurationRefused(
+            "encoding-not-offered", f"got compression {shown(one_line(encoding))}, offered {offered}"
+        )
     return encoding
 
 

@@ -160,7 +160,7 @@ class SignIn:
         except MalformedAnswer as exc:
             if not self._why_legacy:
                 raise
-            raise MalformedAnswer(exc.code, f"{_without_code(exc)} (before that: {self._why_legacy})") from exc
+            raise MalformedAnswer(exc.code, f"{exc} (before that: {self._why_legacy})") from exc
 
     async def _moved(self, url: Url) -> Document:
         self._gateway.move(url)
@@ -349,10 +349,6 @@ def _fail(text: str) -> Never:
     if "secure desktop" in low or "hostscan" in low:
         raise SignInFailed(f"{text} ({_CSD})")  # Q13
     raise SignInFailed(text)
-
-
-def _without_code(error: MalformedAnswer) -> str:
-    return str(error).removeprefix(f"{error.code}: ")
 
 
 async def sign_in(http: HttpClient, user: User, options: SignInOptions) -> Ticket:

@@ -94,10 +94,10 @@ def check_status(response: Response) -> None:
     reason = one_line(response.header("X-Reason") or response.reason)[:200]
     said = f"{response.status} {reason}".rstrip()
     if response.status in (401, 403):
-        raise CookieRejected(f"cookie-rejected: the gateway no longer accepts this session ({said})")
+        raise CookieRejected(f"the gateway no longer accepts this session ({said})")
     if response.status == 503:
-        raise GatewayUnavailable(f"service-unavailable: the gateway cannot open the tunnel now ({said})")
-    raise ConnectRefused(f"connect-refused: got HTTP status {said} to the CONNECT, want 200")
+        raise GatewayUnavailable(f"the gateway cannot open the tunnel now ({said})")
+    raise ConnectRefused(f"got HTTP status {said} to the CONNECT, want 200")
 
 
 def _gateway_address(dialer: Dialer, ticket: Ticket, url: Url) -> str:

@@ -27,7 +27,7 @@ def test_a_namespace_is_no_part_of_the_name() -> None:
 @pytest.mark.parametrize("read", READERS)
 def test_size_and_depth_are_capped(read: object) -> None:
     assert callable(read)
-    with pytest.raises(MalformedAnswer, match=r"bad: .* of 101 bytes, want at most 100"):
+    with pytest.raises(MalformedAnswer, match=r"^[a-z]+ of 101 bytes, want at most 100"):
         read(b"x" * 101, code="bad", limit=100)
     with pytest.raises(MalformedAnswer, match=f"deeper than {markup.MAX_DEPTH}"):
         read(b"<div>" * 70 + b"</div>" * 70, code="bad", limit=10_000)
@@ -35,7 +35,7 @@ def test_size_and_depth_are_capped(read: object) -> None:
 
 @pytest.mark.parametrize("body", [b"", b" ", b"hello"])
 def test_what_is_no_xml_is_refused(body: bytes) -> None:
-    with pytest.raises(MalformedAnswer, match="bad: unparsable XML"):
+    with pytest.raises(MalformedAnswer, match=r"^unparsable XML"):
         markup.xml(body, code="bad", limit=100)
 
 

@@ -28,7 +28,20 @@ def test_the_nearest_class_decides() -> None:
     unknown = protocols.errors.UnknownGroup("x", ("a", "b"))
     assert (explain(unknown).code, explain(unknown).exit_code) == ("unknown-group", Exit.REFUSED)
     assert explain(protocols.errors.SignInFailed("no")).code == "sign-in-refused"
-    assert explain(protocols.errors.NotSupported("sso-required", "a browser")).code == "not-supported"
+
+
+def test_the_nearest_code_is_told_beside_the_text() -> None:
+    failure = explain(protocols.errors.NotSupported("sso-required", "a browser"))
+    assert (failure.code, failure.text, failure.exit_code) == ("sso-required", "a browser", Exit.PROTOCOL)
+    assert explain(protocols.errors.NotSupported("", "a browser")).code == "not-supported"
+    refused = explain(protocols.errors.ConnectRefused("got HTTP status 404"))
+    assert (refused.code, refused.text) == ("connect-refused", "got HTTP status 404")
+
+
+def test_what_the_system_refuses_is_no_bug() -> None:
+    failure = explain(OSError(28, "No space left on device", "/run/x"))
+    assert (failure.code, failure.text, failure.exit_code) == ("system", "/run/x: no space left on device", Exit.SYSTEM)
+    assert explain(OSError("odd")).text == "odd"
 
 
 def test_a_pin_that_does_not_match_is_not_to_be_replaced_at_once() -> None:

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from protocols.base import Ticket
-from protocols.errors import ProtocolError
-from transports.errors import TransportError
 from vpnclient.auth.answers import Answers
 from vpnclient.auth.lines import Lines
 from vpnclient.auth.prompt import ScriptedUser, TerminalUser
+from vpnclient.cli import output
 from vpnclient.cli import ticket as tickets
 from vpnclient.cli.options import CONNECT, ORDER, exposed, values, with_options
-from vpnclient.errors import ClientError, Exit, UsageError, explain
+from vpnclient.errors import Exit, UsageError, explain
 from vpnclient.events import Failed, Warned
 from vpnclient.merge import Given, settle
 from vpnclient.permissions import require_network_admin
@@ -81,6 +80,10 @@ def connect(ctx: typer.Context, target: str | None, verbose: int = 0, **given: o
         settings = settle(Given(server, options, readers), os.environ, stdin, lambda text: view(Warned(text)))
         user = _user(settings, stdin, view, quiet="quiet" in options)
         status = _run(settings, user, view, printer, as_json=options.get("format") == "json")
+    except BrokenPipeError:
+        raise
+    except Exception as exc:  # whatever it is: a script that reads the events must hear of it
+        status = _failed(exc, view)
     finally:
         view.close()
     raise typer.Exit(int(status))
@@ -146,18 +149,25 @@ def _run(settings: Settings, user: TerminalUser | ScriptedUser, view: View, prin
             require_network_admin(settings)  # before anybody types a password
         ticket = asyncio.run(_sign_in(session(settings)))
         if printer == "authenticate":
-            print(tickets.as_json(ticket) if as_json else tickets.as_shell(ticket), flush=True)
+            output.show(tickets.as_json(ticket) if as_json else tickets.as_shell(ticket))
         else:
-            print(ticket.cookie.reveal(), flush=True)
+            output.show(ticket.cookie.reveal())
         if printer != "printcookie":
             return Exit.OK
         return asyncio.run(_carry(session(with_ticket(settings, ticket)), view))
-    except (ClientError, ProtocolError, TransportError, OSError) as exc:
-        failure = explain(exc)
-        view(Failed(failure.code, failure.text, failure.hint, int(failure.exit_code)))
-        return failure.exit_code
     except asyncio.CancelledError:
         return Exit.INTERRUPTED
+
+
+def _failed(error: Exception, view: View) -> Exit:
+    failure = explain(error)
+    if failure.code == "internal":
+        import traceback
+
+        with view.undisturbed():
+            traceback.print_exception(error)
+    view(Failed(failure.code, failure.text, failure.hint, int(failure.exit_code)))
+    return failure.exit_code
 
 
 def with_ticket(settings: Settings, ticket: Ticket) -> Settings:

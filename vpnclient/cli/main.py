@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from protocols.errors import ProtocolError
 from vpnclient import __version__
+from vpnclient.cli import output
 from vpnclient.errors import ClientError, Exit, UsageError, explain
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Commands(TyperGroup):
             status = super().main(
                 _prepared(given), prog_name or "vpnclient", complete_var, False, windows_expand_args, **extra
             )
+            output.finish()
         except _CLICK_USAGE_ERROR as exc:
             status = _complain_about_usage(exc, given)
         except (ClientError, ProtocolError) as exc:
@@ -84,8 +86,10 @@ class Commands(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             status = Exit.INTERRUPTED
         except BrokenPipeError:
-            sys.stdout = None  # nobody reads any more; no complaint at the exit
+            output.give_up()  # nobody reads any more
             status = Exit.INTERNAL
+        except OSError as exc:
+            status = complain(exc)
         sys.exit(int(status) if isinstance(status, int) else Exit.OK)
 
 

@@ -61,7 +61,7 @@ def refusal(response: Response) -> str:
     if response.status == 403:
         return "Login failed."
     if response.status == 503:
-        raise GatewayUnavailable("lantern-sign-in: the gateway is full")
+        raise GatewayUnavailable("the gateway is full")
     raise MalformedAnswer("lantern-sign-in", f"got HTTP status {response.status}, want 200 or 403")
 
 

@@ -52,10 +52,10 @@ def check_status(response: Response) -> None:
     if response.status == 200:
         return
     if response.status == 401:
-        raise CookieRejected("cookie-rejected: the gateway no longer accepts this session")
+        raise CookieRejected("the gateway no longer accepts this session")
     if response.status == 503:
-        raise GatewayUnavailable("service-unavailable: the gateway cannot open the tunnel now")
-    raise ConnectRefused(f"connect-refused: got HTTP status {response.status} to the CONNECT, want 200")
+        raise GatewayUnavailable("the gateway cannot open the tunnel now")
+    raise ConnectRefused(f"got HTTP status {response.status} to the CONNECT, want 200")
 
 
 async def read_config(stream: TlsStream, data: bytes) -> tuple[Control, bytes]:
@@ -66,7 +66,7 @@ async def read_config(stream: TlsStream, data: bytes) -> tuple[Control, bytes]:
                 while (found := first_frame(data)) is None:
                     more = await stream.read()
                     if not more:
-                        raise GatewayUnavailable("lantern-config: the gateway closed the connection instead")
+                        raise GatewayUnavailable("the gateway closed the connection instead of sending CONFIG")
                     data += more
                 frame, data = found
                 if frame.kind == Kind.CONFIG:
@@ -74,5 +74,5 @@ async def read_config(stream: TlsStream, data: bytes) -> tuple[Control, bytes]:
                 if frame.kind != Kind.PACKET:
                     break
     except TimeoutError as exc:
-        raise GatewayUnavailable(f"lantern-config: nothing came within {PATIENCE:.0f} s") from exc
+        raise GatewayUnavailable(f"no CONFIG came within {PATIENCE:.0f} s") from exc
     raise UnexpectedFrame(f"frame of kind {frame.kind}", state="waiting for CONFIG")

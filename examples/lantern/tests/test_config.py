@@ -49,11 +49,12 @@ def test_the_smaller_mtu_counts(wanted: int, mtu: int) -> None:
     ],
 )
 def test_nothing_is_believed(payload: bytes, text: str) -> None:
-    with pytest.raises(MalformedAnswer, match="lantern-config: ") as caught:
+    with pytest.raises(MalformedAnswer) as caught:
         parse(payload)
+    assert caught.value.code == "lantern-config"
     assert text in str(caught.value)
 
 
 def test_without_an_address_there_is_no_tunnel() -> None:
-    with pytest.raises(ConfigurationRefused, match="no-address"):
+    with pytest.raises(ConfigurationRefused, match="gave no address"):
         parse(said(addresses=[]))

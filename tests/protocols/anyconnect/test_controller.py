@@ -121,7 +121,7 @@ def test_the_gateway_ends_it(frame: Control, code: int, text: str) -> None:
     one = controller(dpd=20)
     (ended,) = one.on_control(frame, 101.0)
     assert isinstance(ended, Ended) and ended.code == code and text in ended.reason
-    assert ended.reason.startswith("server-disconnect")
+    assert ended.reason.startswith("the gateway ended the session")
     assert one.on_control(frame, 102.0) == one.goodbye("x") == at(one, 5000.0) == []
 
 

@@ -138,14 +138,15 @@ def test_the_session_token_becomes_the_cookie() -> None:
 
 
 def test_success_without_a_cookie_is_an_error() -> None:  # section 2.14
-    with pytest.raises(MalformedAnswer, match="auth-no-cookie"):
+    with pytest.raises(MalformedAnswer, match="gave no webvpn cookie"):
         run(FakeHttp([LOGIN, config("<auth id='success'/>")]), bob())
 
 
 @pytest.mark.parametrize("token", ["a;b", "a\nb", "ä"])
 def test_a_token_that_would_break_the_header_is_refused(token: str) -> None:
-    with pytest.raises(MalformedAnswer, match="bad-cookie"):
+    with pytest.raises(MalformedAnswer, match=r"cookie|webvpn") as caught:
         run(FakeHttp([LOGIN, config(f"<session-token>{token}</session-token><auth id='success'/>")]), bob())
+    assert caught.value.code == "bad-cookie"
 
 
 def test_cookies_travel_with_every_request() -> None:  # ocserv keeps the state of a sign-in in one
@@ -310,7 +311,7 @@ def test_a_new_password_must_be_typed_alike_twice() -> None:
 def test_three_forms_without_input_are_a_loop() -> None:
     idle = auth("<input type='hidden' name='h' value='v'/>")
     http = FakeHttp([idle] * 5)
-    with pytest.raises(MalformedAnswer, match="auth-loop: 3 forms"):
+    with pytest.raises(MalformedAnswer, match=r"^3 forms in a row"):
         run(http)
     assert len(http.requests) == 3
 
@@ -337,8 +338,9 @@ def test_redirects_without_end_are_cut() -> None:
 
 
 def test_browser_sign_in_is_named() -> None:
-    with pytest.raises(NotSupported, match=r"sso-required.*browser"):
+    with pytest.raises(NotSupported, match=r"^the gateway wants a sign-in in the browser") as caught:
         run(FakeHttp([auth("<input type='sso' name='sso-token'/>")]))
+    assert caught.value.code == "sso-required"
 
 
 def test_a_group_without_browser_sign_in_can_be_chosen() -> None:
@@ -349,22 +351,25 @@ def test_a_group_without_browser_sign_in_can_be_chosen() -> None:
 
 def test_host_scan_is_named() -> None:
     parts = "".join(f"<host-scan-{n}>x</host-scan-{n}>" for n in ("ticket", "token", "base-uri", "wait-uri"))
-    with pytest.raises(NotSupported, match="csd-required"):
+    with pytest.raises(NotSupported, match=r"^the gateway wants a host scan") as caught:
         run(FakeHttp([config(f"<host-scan>{parts}</host-scan><auth id='main'/>")]))
+    assert caught.value.code == "csd-required"
 
 
 def test_http_authentication_names_its_schemes() -> None:  # section 2.16
     refused = answer(b"", ("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", 'Basic realm="x"'), status=401)
-    with pytest.raises(NotSupported, match=r"http-auth.*\(Negotiate, Basic\)"):
+    with pytest.raises(NotSupported, match=r"HTTP authentication \(Negotiate, Basic\)") as caught:
         run(FakeHttp([refused]))
+    assert caught.value.code == "http-auth"
 
 
 def test_two_certificates_are_named_after_one_more_try() -> None:  # section 2.9
     wanted = config("<multiple-client-cert-request><hash-algorithm>sha256</hash-algorithm>"
                     "</multiple-client-cert-request><cert-authenticated/>")  # fmt: skip
     http = FakeHttp([wanted, wanted])
-    with pytest.raises(NotSupported, match="mca-unavailable"):
+    with pytest.raises(NotSupported, match=r"^the gateway wants two client certificates") as caught:
         run(http, has_client_certificate=True)
+    assert caught.value.code == "mca-unavailable"
     assert "<client-cert-fail/>" in http.requests[1].text
 
 

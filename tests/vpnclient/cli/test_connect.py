@@ -24,6 +24,7 @@ from vpnclient.errors import Exit, UsageError
 from vpnclient.events import Failed, Listener, State, StateChanged, Statistics
 from vpnclient.settings import Settings
 
+ROOT = Path(__file__).parents[3]
 PIN = "pin-sha256:XNJS+wzokyQ2+vjM0QQJgbie5K1rn+niorfnGqyyfNM="
 TICKET = Ticket("anyconnect", "https://vpn.test:4433/", Secret("webvpn=abc"), "203.0.113.1", PIN)
 
@@ -389,6 +390,44 @@ def test_events_json_leaves_standard_output_to_json(fake: type[FakeSession]) -> 
     result = invoke("h", "--events", "json", "-C", "abc")
     assert [json.loads(line)["event"] for line in result.stdout.splitlines()] == ["warning", "state", "error"]
     assert result.stderr == "error: it failed\n"
+
+
+@pytest.mark.parametrize("words", [("--authenticate",), ("--cookieonly",), ("--authenticate", "--format", "json")])
+def test_a_ticket_that_cannot_be_printed_is_no_bug(words: tuple[str, ...]) -> None:
+    code = """
+import sys
+from tests.vpnclient.cli.test_connect import FakeSession
+from vpnclient import session
+from vpnclient.cli.main import app
+FakeSession.made = []
+session.Session = FakeSession
+app(["connect", "h", *sys.argv[1:]])
+"""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, cwd=ROOT
+        )
+    said = "error: cannot write standard output: no space left on device\n"
+    assert (done.stderr, done.returncode) == (said, Exit.SYSTEM)
+
+
+def test_a_bug_is_an_event_too(fake: type[FakeSession], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(self: FakeSession) -> Exit:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(fake, "run", broken)
+    result = invoke("h", "--events", "json")
+    (event,) = (json.loads(line) for line in result.stdout.splitlines())
+    assert (event["event"], event["code"], event["exit_code"]) == ("error", "internal", Exit.INTERNAL)
+    assert event["text"] == "RuntimeError: nobody thought of this" and result.exit_code == Exit.INTERNAL
+    assert "Traceback" in result.stderr and "in broken" in result.stderr
+
+
+def test_what_is_found_wrong_before_the_session_is_an_event_too() -> None:
+    result = invoke("h", "--events", "json", "--cookie-on-stdin", stdin="\n")
+    (event,) = (json.loads(line) for line in result.stdout.splitlines())
+    assert event["event"] == "error" and event["exit_code"] == result.exit_code != 0
+    assert result.stderr.startswith(f"error: {event['text']}") and "Traceback" not in result.stderr
 
 
 def test_lines_go_to_standard_error() -> None:

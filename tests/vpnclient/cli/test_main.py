@@ -178,6 +178,16 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_no_bug_of_ours(unbuffered: str) -> None:
+    command = [sys.executable, "-m", "vpnclient", "version"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environ)
+    assert done.stderr.startswith("error: ") and done.stderr.endswith("no space left on device\n")
+    assert done.stderr.count("\n") == 1 and done.returncode == Exit.SYSTEM
+
+
 def test_tables_on_a_terminal(folder: Path) -> None:
     (folder / "work.yaml").write_text("server: vpn.test\ntitle: '[b]Work[/b]'\n")
     with terminal() as screen:
