@@ -113,7 +113,7 @@ class NegotiationFailed(ProtocolError):
     """Both ends could not agree on the link; another attempt may.  `code`: ppp-negotiation-timeout, ..."""
 
     def __init__(self, code: str, text: str) -> None:
-        super().__init__(f"{code}: {text}")
+        super().__init__(text)
         self.code = code
 
 

@@ -101,7 +101,7 @@ class Gateway:
             return
         self._http.cookies.clear()
         code = _ERROR_CODE.search(url.target)
-        raise SignInFailed(f"auth-denied: the gateway refuses the access{f' (error code {code[1]})' if code else ''}")
+        raise SignInFailed(f"the gateway refuses the access{f' (error code {code[1]})' if code else ''}")
 
     def _judge(self, response: Response) -> None:
         """Statuses that no form can come with."""
@@ -109,7 +109,7 @@ class Gateway:
             return
         said = f"{response.status} {one_line(response.reason)[:200]}".rstrip()
         if response.status in (401, 403):
-            raise SignInFailed(f"auth-failed: the gateway refused the sign-in: {said}")
+            raise SignInFailed(f"the gateway refused the sign-in: {said}")
         if response.status == 503:
             raise GatewayUnavailable(f"{self.url.authority} cannot serve now: {said}")
         raise MalformedAnswer("auth-failed", f"got HTTP status {said} from {self.url.authority}, want a sign-in form")

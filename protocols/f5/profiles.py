@@ -127,4 +127,4 @@ def _child(element: _Element, name: str) -> str:
 
 
 def _page_instead() -> CookieRejected:
-    return CookieRejected("session-rejected: the gateway sent a page instead of XML: it no longer knows this session")
+    return CookieRejected("the gateway sent a page instead of XML: it no longer knows this session")

@@ -43,10 +43,10 @@ def judge(response: Response) -> None:
         return
     said = f"{response.status} {one_line(response.reason)[:200]}".rstrip()
     if response.status in (401, 403, 504):
-        raise CookieRejected(f"session-rejected: the gateway no longer accepts this session ({said})")
+        raise CookieRejected(f"the gateway no longer accepts this session ({said})")
     if response.status == 503:
-        raise GatewayUnavailable(f"tunnel-refused: the gateway cannot open the tunnel now ({said})")
-    raise ConnectRefused(f"tunnel-refused: got HTTP status {said}, want 200")
+        raise GatewayUnavailable(f"the gateway cannot open the tunnel now ({said})")
+    raise ConnectRefused(f"got HTTP status {said}, want 200")
 
 
 def addresses(response: Response) -> Given:

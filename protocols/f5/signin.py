@@ -105,7 +105,7 @@ class SignIn:
         self._unchanged = self._unchanged + 1 if again else 0
         refusal = one_line(form.message) or "the gateway refused the answer and asks again"
         if self._unchanged >= MAX_UNCHANGED:
-            raise SignInFailed(f"auth-failed: {refusal} ({MAX_UNCHANGED} times)")
+            raise SignInFailed(f"{refusal} ({MAX_UNCHANGED} times)")
         self._previous = form
         if not self._options.allow_password and forms.has_password(form):
             raise SignInFailed(f"form {form.form_id!r} asks for a password, which is not allowed here")

@@ -113,9 +113,9 @@ async def _get(http: HttpClient, url: Url, target: str) -> Response:
         return response
     said = f"{response.status} {one_line(response.reason)[:200]}".rstrip()
     if response.status in (301, 302, 303, 307, 308, 401, 403):
-        raise CookieRejected(f"session-rejected: the gateway no longer accepts this session ({said})")
+        raise CookieRejected(f"the gateway no longer accepts this session ({said})")
     if response.status == 503:
-        raise GatewayUnavailable(f"config-refused: the gateway cannot tell its configuration now ({said})")
+        raise GatewayUnavailable(f"the gateway cannot tell its configuration now ({said})")
     raise ConfigurationRefused("config-refused", f"got HTTP status {said} for {target.partition('?')[0]}, want 200")
 
 
@@ -176,8 +176,8 @@ async def _negotiate(
     engine = Engine(_wishes(plan, given, size, ipv6=ipv6), token_bytes, clock())
     opening = await negotiate(stream, plan.framing, engine, unread)
     agreed = engine.agreed()
-    for number, text in engine.failures.items():
-        plan.notes.warn(Proto(number).name, text)
+    for number, why in engine.failures.items():
+        plan.notes.warn(Proto(number).name, str(why))
     size = min(size, agreed.granted.mru)
     has_ipv6 = bool(agreed.identifier) and size >= mtu.MIN_IPV6
     if agreed.identifier and not has_ipv6:

@@ -72,7 +72,7 @@ class PppController:
             return self._finish(Reconnect(f"the gateway was silent for {engine.silence(now):.0f} s"))
         if engine.phase is Phase.ENDED:
             return self._finish(self._ending())
-        lost = [text for number, text in engine.failures.items() if number not in self._given_up]
+        lost = [str(why) for number, why in engine.failures.items() if number not in self._given_up]
         self._given_up.update(engine.failures)
         actions: list[Action] = [Warn(text) for text in lost]
         if engine.is_open:
@@ -83,7 +83,7 @@ class PppController:
         """After a new negotiation: may the codec go on as it is?"""
         before = self._agreed
         if agreed.address not in (None, before.address):
-            text = f"address-changed: the gateway gave the address {agreed.address}, want {before.address} as before"
+            text = f"the gateway gave the address {agreed.address}, want {before.address} as before"
             return self._finish(Ended(text))
         magic = agreed.granted.magic  # of no importance for the codec
         if agreed.granted != replace(before.granted, magic=magic) or agreed.families & ~before.families:
@@ -92,10 +92,10 @@ class PppController:
 
     def _ending(self) -> Ended | Dismissed:
         if self._engine.reason:
-            return Ended(f"server-disconnect: the gateway ended the session: {self._engine.reason}")
+            return Ended(f"the gateway ended the session: {self._engine.reason}")
         idle = self._timers.idle
         note = f"; it ends sessions that are idle for {idle} s" if idle else ""
-        return Dismissed(f"server-disconnect: the gateway ended the link (no reason given){note}")
+        return Dismissed(f"the gateway ended the link (no reason given){note}")
 
     def _finish(self, action: Action) -> list[Action]:
         self._done = True

@@ -85,7 +85,7 @@ class Engine:
         self.phase = Phase.ESTABLISH
         self.counters: Counter[str] = Counter()
         self.reason = ""  # why it ended, as the peer said it
-        self.failures: dict[int, str] = {}  # families that were given up: protocol number -> why
+        self.failures: dict[int, LayerRefused] = {}  # families that were given up: protocol number -> why
         self._limits = wishes.limits
         self._lcp_policy = Lcp(wishes.lcp, random)
         self._lcp = Layer(self._lcp_policy, wishes.limits, self.counters)
@@ -308,14 +308,14 @@ class Engine:
 
     def _drop_family(self, number: int, code: str, text: str) -> None:
         del self._network[number]
-        self.failures[number] = f"{code}: {text}"
+        self.failures[number] = LayerRefused(code, text)
 
     def _last_words(self) -> tuple[str, str]:
         """Why no family is left, as code and text: what was said of the only one, or of each."""
         if len(self.failures) == 1:
-            code, _, text = next(iter(self.failures.values())).partition(": ")
-            return code, text
-        said = "; ".join(self.failures.values()) or "none is wanted"
+            (why,) = self.failures.values()
+            return why.code, str(why)
+        said = "; ".join(map(str, self.failures.values())) or "none is wanted"
         return "ppp-no-network-protocol", f"neither IPv4 nor IPv6 can be used: {said}"
 
     # --- what we send besides ---

@@ -87,7 +87,7 @@ def test_an_mru_that_is_far_too_small_ends_it() -> None:
     ours = engine()
     ours.begin(0.0)
     ours.on_frame(lcp("0106000801040064"), 0.0)
-    with pytest.raises(ConfigurationRefused, match="ppp-mru-too-small: got an MRU of 100"):
+    with pytest.raises(ConfigurationRefused, match="got an MRU of 100"):
         ours.on_frame(lcp("0107000801040064"), 0.0)
 
 
@@ -168,7 +168,7 @@ def test_answers_about_options_that_we_did_not_send_change_nothing_but_are_bound
     ours = engine(Wishes(LcpWishes(magic=False)))
     ours.begin(0.0)
     length = len(option) // 2 + 4
-    with pytest.raises(NegotiationFailed, match="ppp-negotiation-timeout: LCP"):
+    with pytest.raises(NegotiationFailed, match="LCP"):
         for number in range(1, 30):
             ours.on_frame(lcp(f"04{number:02x}{length:04x}{option}"), 0.0)
     assert number == 20
@@ -176,7 +176,7 @@ def test_answers_about_options_that_we_did_not_send_change_nothing_but_are_bound
 
 def test_a_peer_that_wants_something_else_each_time_is_given_up() -> None:
     ours, sent = at_network(Wishes())
-    with pytest.raises(ConfigurationRefused, match="ppp-negotiation-timeout: IPCP"):
+    with pytest.raises(ConfigurationRefused, match="IPCP"):
         for number in range(100):
             (request,) = packets(sent, Proto.IPCP)[-1:]
             sent = ours.on_frame(ipcp(f"03{request.identifier:02x}000a03060a0b01{number + 1:02x}"), 1.0)
@@ -186,7 +186,7 @@ def test_a_peer_that_wants_something_else_each_time_is_given_up() -> None:
 def test_a_silent_peer_ends_in_a_named_error_after_the_tries() -> None:
     ours = engine()
     sent = len(ours.begin(0.0))
-    with pytest.raises(NegotiationFailed, match=r"ppp-negotiation-timeout: LCP .*20 tries, 60 s"):
+    with pytest.raises(NegotiationFailed, match=r"LCP .*20 tries, 60 s"):
         while True:
             now = ours.deadline()
             sent += len(ours.on_time(now))
@@ -203,7 +203,7 @@ def test_a_family_without_an_answer_is_dropped_and_the_other_goes_on() -> None:
         ours.on_time(now)
     assert now == 60.0
     assert (ours.agreed().families, ours.agreed().identifier) == (1, b"")
-    assert "IP6CP came to no agreement" in ours.failures[Proto.IP6CP]
+    assert "IP6CP came to no agreement" in str(ours.failures[Proto.IP6CP])
 
 
 def test_no_family_in_time_names_both() -> None:
@@ -216,9 +216,9 @@ def test_no_family_in_time_names_both() -> None:
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        ("0401000a030600000000", "ppp-ipv4-refused: the gateway rejects"),
-        ("0301000a030600000000", "ppp-ipv4-refused: the gateway offers the address 0.0.0.0"),
-        ("0301000a03067f000001", "ppp-ipv4-refused: the gateway offers the address 127.0.0.1"),
+        ("0401000a030600000000", "the gateway rejects"),
+        ("0301000a030600000000", "the gateway offers the address 0.0.0.0"),
+        ("0301000a03067f000001", "the gateway offers the address 127.0.0.1"),
     ],
 )
 def test_ipv4_refused(answer: str, code: str) -> None:
@@ -227,13 +227,13 @@ def test_ipv4_refused(answer: str, code: str) -> None:
         ours.on_frame(ipcp(answer), 0.3)
     both, _ = at_network(Wishes(ip6cp=Ip6cpWishes()))
     both.on_frame(ipcp(answer), 0.3)
-    assert code in both.failures[Proto.IPCP]
+    assert code in str(both.failures[Proto.IPCP])
 
 
 def test_an_acknowledged_request_for_no_address_is_no_address() -> None:
     ours, _ = at_network(Wishes())
     ours.on_frame(ipcp("01010004"), 0.3)
-    with pytest.raises(ConfigurationRefused, match="ppp-ipv4-refused: the gateway gave no address"):
+    with pytest.raises(ConfigurationRefused, match="the gateway gave no address"):
         ours.on_frame(ipcp("0201000a030600000000"), 0.3)
 
 
@@ -248,7 +248,7 @@ def test_servers_are_recorded_and_asked_for_no_more() -> None:  # Q13
 
 def test_another_address_than_the_one_in_use_is_said() -> None:
     ours, _ = at_network(Wishes(ipcp=IpcpWishes(address=OWN, keep=True)))
-    with pytest.raises(ConfigurationRefused, match=r"address-changed: the gateway gave the address 10\.11\.1\.9, want"):
+    with pytest.raises(ConfigurationRefused, match=r"the gateway gave the address 10\.11\.1\.9, want"):
         ours.on_frame(ipcp("0301000a03060a0b0109"), 0.3)
 
 
@@ -304,10 +304,10 @@ def test_protocol_rejects_end_a_family_and_the_last_one_the_link() -> None:
     assert client.is_open and client.agreed().families == 1
     assert client.on_frame(lcp("080500061234"), 1.0) == []
     client.on_frame(lcp("0805000580"), 1.0)  # shorter than a protocol number
-    with pytest.raises(ConfigurationRefused, match="ppp-no-network-protocol"):
+    with pytest.raises(ConfigurationRefused, match="neither IPv4 nor IPv6 can be used"):
         client.on_frame(lcp("080600060021"), 1.0)
     other, _ = opened()
-    with pytest.raises(ConfigurationRefused, match="ppp-protocol-rejected"):
+    with pytest.raises(ConfigurationRefused, match="the peer rejects LCP"):
         other.on_frame(lcp("08060006c021"), 1.0)
 
 
@@ -320,7 +320,7 @@ def test_padding_behind_a_packet_is_ignored() -> None:  # Q11
 @pytest.mark.parametrize("code", range(1, 8))
 def test_a_code_reject_of_what_must_be_known_ends_it(code: int) -> None:
     client, _ = opened()
-    with pytest.raises(ConfigurationRefused, match="ppp-code-rejected"):
+    with pytest.raises(ConfigurationRefused, match="does not know code"):
         client.on_frame(lcp(f"07010008{code:02x}010004"), 1.0)
 
 
@@ -481,7 +481,7 @@ def test_whatever_comes_is_answered_within_bounds_or_ends_by_name(story: list[tu
             assert len(sent) <= 4 and all(len(one.payload) <= 2048 for one in sent)
             ours.on_time(now)
     except ProtocolError as exc:
-        assert str(exc).split(":")[0] in {
+        assert exc.code in {
             "ppp-negotiation-timeout", "ppp-mru-too-small", "ppp-ipv4-refused", "ppp-ipv6-refused",
             "ppp-code-rejected", "ppp-no-network-protocol", "ppp-protocol-rejected", "ppp-family-rejected",
             "ppp-family-ended",
@@ -513,7 +513,7 @@ def test_two_engines_agree_over_a_link_that_loses_doubles_and_delays(
     wire.run()
     if wire.raised:
         assert isinstance(wire.raised[0], NegotiationFailed | ConfigurationRefused)
-        assert "ppp-negotiation-timeout" in str(wire.raised[0])
+        assert wire.raised[0].code == "ppp-negotiation-timeout"
         assert wire.now >= 3.0
     else:
         assert wire.left.is_open and wire.right.is_open
