@@ -69,6 +69,7 @@ class Field:
     value: str = ""  # preset
     choices: tuple[Choice, ...] = ()
     is_group: bool = False  # this select chooses the login group
+    once: bool = False  # a code of a second factor: never answered from memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,9 @@ class SignInOptions:
     has_client_certificate: bool = False
     xml_post: bool = True  # False: go straight to the legacy HTML form
     allow_password: bool = True
+    csd_wrapper: str = ""  # the user's own program that checks this host; empty: none
+    csd_user: str = ""  # run it as this user; empty: as ourselves
+    csd_interval: int = 0  # seconds between two checks; 0: as the gateway says
     extra: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -49,13 +49,20 @@ def xml(body: bytes, *, code: str, limit: int) -> _Element:
     return root
 
 
-def html(body: bytes, *, code: str, limit: int) -> _Element:
-    """The root of a page.  limit: bytes.  Raises MalformedAnswer."""
+def html(body: bytes, *, code: str, limit: int, charset: str = "") -> _Element:
+    """The root of a page.  limit: bytes.  charset: empty: as the page says.  Raises MalformedAnswer."""
     from lxml import etree
 
     if len(body) > limit:
         raise MalformedAnswer(code, f"page of {len(body)} bytes, want at most {limit}")
-    parser = etree.HTMLParser(recover=True, no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
+    parser = etree.HTMLParser(
+        recover=True,
+        no_network=True,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+        encoding=charset or None,
+    )
     try:
         root = etree.fromstring(body.strip(), parser)
     except (etree.LxmlError, ValueError, LookupError, AssertionError) as exc:

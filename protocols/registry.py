@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 GROUP = "vpnclient.protocols"
 FRAMINGS = "vpnclient.framings"
-BUILT_IN = {"anyconnect": "protocols.anyconnect:AnyConnect", "f5": "protocols.f5:F5"}
+BUILT_IN = {
+    "anyconnect": "protocols.anyconnect:AnyConnect",
+    "f5": "protocols.f5:F5",
+    "nc": "protocols.nc:NetworkConnect",
+}
 _PROTOCOLS = Group(GROUP, "protocol", BUILT_IN)
 _FRAMINGS = Group(FRAMINGS, "framing")
 _PARTS = ("name", "title", "authenticate", "connect", "ticket_from_cookie")

@@ -124,6 +124,8 @@ class Exchange:
         headers = [(name, value.strip(" \t").encode("utf-8", "surrogateescape")) for name, value in request.headers]
         try:
             out = self._connection.send(h11.Request(method=request.method, target=request.target, headers=headers))
+            if self._head_only and not request.body:
+                return out or b""  # Network Connect tells a length, and sends no body
             if request.body:
                 out = (out or b"") + (self._connection.send(h11.Data(data=request.body)) or b"")
             return (out or b"") + (self._connection.send(h11.EndOfMessage()) or b"")

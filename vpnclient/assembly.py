@@ -124,6 +124,9 @@ def sign_in_options(settings: Settings) -> SignInOptions:
         has_client_certificate=settings.tls.certificate is not None,
         xml_post=settings.xmlpost,
         allow_password=settings.allow_password,
+        csd_wrapper=settings.csd_wrapper,
+        csd_user=settings.csd_user,
+        csd_interval=settings.csd_interval,
     )
 
 

@@ -116,6 +116,9 @@ def _settle(given: Given, environ: MutableMapping[str, str], stdin: Lines, warn:
         non_inter=layers.flag("non_inter", False),
         allow_password=layers.flag("allow_password", True),
         xmlpost=layers.flag("xmlpost", True),
+        csd_wrapper=_program(layers),
+        csd_user=layers.text("csd_user"),
+        csd_interval=layers.number("csd_interval"),
         tls=_tls(layers, _key_password(layers, profile, environ, stdin)),
         proxy=_proxy(layers, server.host, environ),
         resolve=parse_resolve(layers.many("resolve")),
@@ -247,6 +250,16 @@ def _tls(layers: Layers, key_password: Secret | None) -> TlsChoice:
         minimum=layers.text("tls_minimum", "1.2"),
         maximum=layers.text("tls_maximum"),
     )
+
+
+def _program(layers: Layers) -> str:
+    """The host checker, as a whole path.  Raises UsageError before anything is asked."""
+    path = layers.path("csd_wrapper")
+    if path is None:
+        return ""
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise UsageError(f"--csd-wrapper: {path} is not an executable file")
+    return str(path.absolute())
 
 
 def _mtu(name: str, layers: Layers, warn: Callable[[str], None]) -> int:

@@ -89,6 +89,9 @@ class Settings:
     allow_password: bool = True
     external_auth: bool = False
     xmlpost: bool = True
+    csd_wrapper: str = ""  # program that checks this host
+    csd_user: str = ""  # runs it; empty: we do
+    csd_interval: int = 0  # seconds; 0: as the gateway says
 
     # reaching the gateway
     tls: TlsChoice = TlsChoice()

@@ -75,6 +75,7 @@ class FakeHttp:
         body: bytes | None = None,
         follow_redirects: bool = True,
         fresh: bool = False,
+        cookies: bool = True,
     ) -> Response:
         assert not follow_redirects, "the sign-in follows redirects itself"
         assert len({name.lower() for name, _ in headers}) == len(headers), "a header was given twice"
@@ -82,7 +83,8 @@ class FakeHttp:
         if self._at is not None and not self._at.same_server(target):
             self.cookies.clear()
         self._at = target
-        self.requests.append(Request(method, url, dict(headers), body, fresh, self.cookies.header()))
+        sent = self.cookies.header() if cookies else dict(headers).get("Cookie", "")
+        self.requests.append(Request(method, url, dict(headers), body, fresh, sent))
         assert self.script, f"one request too many: {method} {url}"
         step = self.script.pop(0)
         if isinstance(step, Exception):

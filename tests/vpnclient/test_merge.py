@@ -219,3 +219,15 @@ def test_no_secret_of_the_environment_is_left_for_the_tools_we_start() -> None:
     settings = merged(environ=environ, cookie="def", key_password="given")
     assert settings.proxy == "http://ann:pw@proxy:3128" and len(settings.form_entries) == 1
     assert environ == {"VPNCLIENT_USER": "ann"}
+
+
+def test_a_host_checker_is_a_program_that_can_run(tmp_path: Path) -> None:
+    program = tmp_path / "checker"
+    program.write_text("#!/bin/sh\n")
+    for path in (program, tmp_path / "nothing", tmp_path):
+        with pytest.raises(UsageError, match=r"--csd-wrapper: .* is not an executable file"):
+            merged(csd_wrapper=str(path))
+    program.chmod(0o755)
+    settings = merged(csd_wrapper=str(program), csd_user="nobody", csd_interval=60)
+    assert (settings.csd_wrapper, settings.csd_user, settings.csd_interval) == (str(program), "nobody", 60)
+    assert merged().csd_wrapper == ""

@@ -56,4 +56,6 @@ def _key(form: Form) -> _Key:
 
 
 def _repeatable(form: Form) -> bool:
-    return form.form_id not in ONE_TIME_FORMS and not any(field.name in ONE_TIME_FIELDS for field in form.fields)
+    return form.form_id not in ONE_TIME_FORMS and not any(
+        field.once or field.name in ONE_TIME_FIELDS for field in form.fields
+    )

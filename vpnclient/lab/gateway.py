@@ -257,6 +257,7 @@ class Gateway:
             for session in self._store.expired(time.monotonic()):
                 tunnel = self._tunnels.get(session.cookie, _Tunnel(session))
                 if tunnel.link is None:
+                    self._log(f"{session!r}: expired; cookie dead")
                     self._forget(tunnel)
 
 

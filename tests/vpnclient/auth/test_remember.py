@@ -93,3 +93,13 @@ def test_answers_do_not_show() -> None:
     user = RememberingUser(Asked())
     asyncio.run(user.fill(LOGIN))
     assert "answer 1" not in repr(vars(user))
+
+
+def test_a_field_that_is_good_once_is_never_answered_from_memory() -> None:
+    code = Form("any", (Field("username", "User", "text"), Field("second", "Code", "password", once=True)))
+    inner = Asked()
+    user = RememberingUser(inner)
+    asyncio.run(user.fill(code))
+    user.replay()
+    asyncio.run(user.fill(code))
+    assert len(inner.forms) == 2
