@@ -66,11 +66,12 @@ struct ve_datagrams {
 	unsigned int in_buffers;
 	int in_full;			/* the last call filled every buffer */
 	unsigned int message, messages;	/* the one at hand, and how many came */
-	size_t message_at;		/* bytes of it given out */
 	int in_waiting;			/* datagrams not yet given out */
 	struct mmsghdr rx[VE_DATAGRAM_IN];
 	struct iovec rx_iov[VE_DATAGRAM_IN];
-	size_t rx_segment[VE_DATAGRAM_IN];	/* bytes of each datagram in a message, 0: the message was dropped */
+	size_t rx_segment[VE_DATAGRAM_IN];	/* bytes of each datagram in a message */
+	size_t rx_at[VE_DATAGRAM_IN];		/* where the next one begins */
+	size_t rx_left[VE_DATAGRAM_IN];		/* datagrams of it not yet given out */
 	_Alignas(struct cmsghdr) uint8_t rx_control[VE_DATAGRAM_IN][VE_DATAGRAM_CONTROL];
 };
 

@@ -26,26 +26,26 @@ static size_t segment_of(struct msghdr *message, size_t length)
 	return length;
 }
 
-/* One message that came: how many datagrams, or none, counted. */
+/* One message that came: which datagrams of it are given out.  Of several joined only the last may be of another size. */
 static void judge(struct ve_datagrams *d, unsigned int number)
 {
 	struct mmsghdr *message = &d->rx[number];
-	size_t length = message->msg_len, count = 1;
-	size_t segment = segment_of(&message->msg_hdr, length);
+	size_t length = message->msg_len, segment = segment_of(&message->msg_hdr, length);
+	size_t count = length ? (length + segment - 1) / segment : 1, dropped = 0;
 
-	d->rx_segment[number] = 0;
-	if (segment > d->largest || message->msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-		d->stats.truncated++;
-		return;
-	}
-	if (segment < length) {
-		count = (length + segment - 1) / segment;
-		d->stats.rx_joined++;
-	}
-	d->rx_segment[number] = segment ? segment : 1;	/* an empty datagram is one too */
-	d->in_waiting += (int)count;
-	d->stats.rx_datagrams += count;
-	d->stats.rx_bytes += length;
+	if (message->msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+		dropped = count = 1;	/* how many it were is not known */
+	else if (segment > d->largest)
+		dropped = length / segment;
+	d->rx_segment[number] = segment;
+	d->rx_at[number] = dropped * segment;
+	d->rx_left[number] = count - dropped;
+	d->in_waiting += (int)(count - dropped);
+	d->stats.truncated += dropped;
+	d->stats.rx_joined += count > 1;
+	d->stats.rx_datagrams += count - dropped;
+	if (count > dropped)
+		d->stats.rx_bytes += length - dropped * segment;
 }
 
 static int on_receive_error(struct ve_datagrams *d, int error)
@@ -80,7 +80,6 @@ int ve_datagrams_receive(struct ve_datagrams *d)
 		for (i = 0; i < d->in_buffers; i++)
 			d->rx[i].msg_hdr.msg_controllen = VE_DATAGRAM_CONTROL;	/* the kernel overwrote it */
 		d->message = d->messages = 0;
-		d->message_at = 0;
 		d->in_full = 0;
 		d->stats.rx_calls++;
 		got = recvmmsg(d->fd, d->rx, d->in_buffers, MSG_DONTWAIT, NULL);
@@ -102,20 +101,17 @@ int ve_datagrams_next(struct ve_datagrams *d, uint8_t **at, size_t *length)
 {
 	size_t left, segment;
 
-	while (d->message < d->messages && !d->rx_segment[d->message])
+	while (d->message < d->messages && !d->rx_left[d->message])
 		d->message++;
 	if (d->message >= d->messages)
 		return VE_EMPTY;
-	left = d->rx[d->message].msg_len - d->message_at;
+	left = d->rx[d->message].msg_len - d->rx_at[d->message];
 	segment = d->rx_segment[d->message];
-	*at = d->in + d->message * d->in_stride + d->message_at;
+	*at = (uint8_t *)d->rx_iov[d->message].iov_base + d->rx_at[d->message];
 	*length = left < segment ? left : segment;
-	d->message_at += *length;
+	d->rx_at[d->message] += *length;
+	d->rx_left[d->message]--;
 	d->in_waiting--;
-	if (d->message_at >= d->rx[d->message].msg_len) {
-		d->message++;
-		d->message_at = 0;
-	}
 	return VE_OK;
 }
 

@@ -315,7 +315,7 @@ struct ve_datagram_stats {
 	uint64_t too_large;		/* dropped: EMSGSIZE, larger than the path takes */
 	uint64_t no_buffers;		/* dropped: ENOBUFS, again at the second try */
 	uint64_t firewalled;		/* dropped: EPERM, refused by this host */
-	uint64_t truncated;		/* receives dropped: larger than `largest`, or cut by the kernel */
+	uint64_t truncated;		/* came and were dropped: larger than `largest`, or cut by the kernel */
 	uint64_t refused;		/* ECONNREFUSED reported: nobody listens there */
 	uint64_t fallbacks;		/* runs that were refused as one, and sent singly */
 };
