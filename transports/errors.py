@@ -5,6 +5,7 @@
         ConnectionLost         it worked, then it ended without being asked to
             Truncated          the peer ended TCP without TLS's close_notify
             TimedOut           connected, but no (whole) answer within the deadline
+        DatagramTooLarge       larger than the path takes; a smaller one may pass
         TlsError               the handshake or a record failed
             NotTrusted         the certificate failed verification or no pin matched
             ClientCertificateWanted   the peer ended the handshake for want of a client certificate
@@ -47,6 +48,14 @@ class TimedOut(ConnectionLost):
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(f"{what}: no answer within {seconds:g} s")
         self.seconds = seconds
+
+
+class DatagramTooLarge(TransportError):
+    """A datagram of `size` bytes does not fit an IP packet of `mtu` bytes, the path's; 0: not known."""
+
+    def __init__(self, what: str, size: int, mtu: int) -> None:
+        super().__init__(f"{what}: a datagram of {size} bytes, the path takes packets of {mtu}")
+        self.size, self.mtu = size, mtu
 
 
 class Truncated(ConnectionLost):

@@ -24,6 +24,15 @@ def path_mtu(address: str, port: int = 443) -> int:
     try:
         with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((address, port))
-            return probe.getsockopt(socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP, _IPV6_MTU if six else _IP_MTU)
+            return mtu_of(probe)
     except (OSError, OverflowError):
+        return 0
+
+
+def mtu_of(sock: socket.socket) -> int:
+    """The same for the peer of a connected socket."""
+    six = sock.family == socket.AF_INET6
+    try:
+        return sock.getsockopt(socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP, _IPV6_MTU if six else _IP_MTU)
+    except OSError:
         return 0

@@ -133,6 +133,7 @@ _KNOWN: tuple[tuple[type[Exception], str, Exit, str], ...] = (
     (transport.PinInvalid, "pin", Exit.USAGE, "check --servercert"),
     (transport.Unreachable, "unreachable", Exit.UNREACHABLE, "check the name, your network and any proxy"),
     (transport.ConnectionLost, "connection-lost", Exit.UNREACHABLE, "check your network, then try again"),
+    (transport.DatagramTooLarge, "datagram-too-large", Exit.UNREACHABLE, "lower --base-mtu"),
     (transport.ProxyError, "proxy", Exit.UNREACHABLE, "check --proxy and its user and password"),
     (transport.TlsError, "tls", Exit.PROTOCOL, "is this the right port? run again with -vv for details"),
     (transport.DtlsError, "dtls", Exit.PROTOCOL, "the tunnel works without it: --no-dtls"),
