@@ -53,7 +53,7 @@ class NcController:
         self.state = State.DONE
         code = payload[0] if payload else 0
         said = _REASONS.get(code, "no reason that is known")
-        return [Ended(f"server-disconnect: the gateway ended the session (reason {code}: {said})", code)]
+        return [Ended(f"the gateway ended the session (reason {code}: {said})", code)]
 
 
 _HANDLERS: dict[int, Callable[[NcController, bytes, float], list[Action]]] = {

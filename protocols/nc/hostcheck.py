@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.base import Secret, SignInOptions
-from protocols.errors import SignInFailed
+from protocols.nc.errors import HostCheckFailed
 from transports.companion import Companion, CompanionFailed
 
 STATE = "DSPREAUTH"  # the cookie
@@ -57,13 +57,13 @@ class HostChecker:
         self._task: asyncio.Task[None] | None = None
 
     async def check(self, state: str, sign_in: str) -> str:
-        """The cookie that passes the check.  Raises SignInFailed."""
+        """The cookie that passes the check.  Raises HostCheckFailed."""
         sentence = f"start\nIC={self._host}\nCookie={_line(state)}\nDSSIGNIN={_line(sign_in) or 'null'}\n"
         try:
             await self._program.send(sentence.encode())
             answer = await read_answer(self._program.line, ANSWER_LIMIT)
         except CompanionFailed as exc:
-            raise SignInFailed(f"nc-host-checker-failed: {exc}") from exc
+            raise HostCheckFailed(str(exc)) from exc
         self._state = answer.state
         self._interval = self._wish or answer.interval
         return answer.state.reveal()
@@ -94,31 +94,31 @@ class HostChecker:
         """Programs that answer to setcookie do it as to start; most say nothing."""
         try:
             self._state = (await read_answer(self._program.line, LATER_LIMIT)).state
-        except (CompanionFailed, SignInFailed):
+        except (CompanionFailed, HostCheckFailed):
             return
 
 
 async def read_answer(line: Callable[[float], Awaitable[str]], limit: float) -> Answer:
-    """Raises SignInFailed, CompanionFailed."""
+    """Raises HostCheckFailed, CompanionFailed."""
     status = await line(limit)
     if status != "200":
-        raise SignInFailed(f"nc-host-checker-failed: the host checker said {status[:80]!r}, want '200'")
+        raise HostCheckFailed(f"the host checker said {status[:80]!r}, want '200'")
     await line(limit)
     state = await line(limit)
     if not state or len(state) > MAX_STATE or any(not "!" <= char <= "~" or char == ";" for char in state):
-        raise SignInFailed("nc-host-checker-failed: the host checker gave no usable cookie in its third line")
+        raise HostCheckFailed("the host checker gave no usable cookie in its third line")
     interval = await line(limit)
     if not interval:
         return Answer(Secret(state), 0)
     for _ignored in range(MAX_IGNORED + 1):
         if not await line(limit):
             return Answer(Secret(state), _seconds(interval))
-    raise SignInFailed(f"nc-host-checker-failed: more than {MAX_IGNORED} lines behind the host checker's interval")
+    raise HostCheckFailed(f"more than {MAX_IGNORED} lines behind the host checker's interval")
 
 
 def _seconds(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise SignInFailed(f"nc-host-checker-failed: got an interval of {text[:80]!r}, want seconds")
+        raise HostCheckFailed(f"got an interval of {text[:80]!r}, want seconds")
     return min(int(text), MAX_INTERVAL)
 
 
@@ -128,7 +128,7 @@ def _line(text: str) -> str:
 
 
 def start(options: SignInOptions, host: str, fingerprint: str) -> HostChecker:
-    """Run the user's program.  fingerprint: pin-sha256:... of the gateway's key.  Raises SignInFailed."""
+    """Run the user's program.  fingerprint: pin-sha256:... of the gateway's key.  Raises HostCheckFailed."""
     environment = {
         "TNCC_SHA256": fingerprint.removeprefix("pin-sha256:"),
         "TNCC_HOSTNAME": options.local_hostname,
@@ -138,5 +138,5 @@ def start(options: SignInOptions, host: str, fingerprint: str) -> HostChecker:
     try:
         program = Companion.start([options.csd_wrapper, host], environment, user=options.csd_user)
     except CompanionFailed as exc:
-        raise SignInFailed(f"nc-host-checker-failed: {exc}") from exc
+        raise HostCheckFailed(str(exc)) from exc
     return HostChecker(program, host, options.csd_interval)

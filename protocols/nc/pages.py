@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from protocols import markup
 from protocols.base import Choice
-from protocols.errors import MalformedAnswer, SignInFailed
+from protocols.errors import MalformedAnswer
+from protocols.nc.errors import HostCheckFailed
 from protocols.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Page:
 
 
 def parse(body: bytes, content_type: str = "") -> Page | None:
-    """The first form of a page; None: it has none.  Raises MalformedAnswer, SignInFailed (a failed host check)."""
+    """The first form of a page; None: it has none.  Raises MalformedAnswer, HostCheckFailed."""
     text, charset = _decoded(body, content_type)
     root = markup.html(text, code="nc-bad-page", limit=MAX_PAGE, charset=charset)
     form = next((found for found in root.iter("form") if isinstance(found.tag, str)), None)
@@ -111,7 +112,7 @@ def _identify(form: _Element) -> str:
     if form_id in _BY_ID:
         return form_id
     if "remediate.cgi" in str(form.get("action") or ""):
-        raise SignInFailed("nc-host-checker-failed: the gateway's host check was not passed")
+        raise HostCheckFailed("the gateway's host check was not passed")
     shown = [one_line(text)[:MAX_NAME] or "none" for text in (name, form_id)]
     raise MalformedAnswer("nc-unknown-form", f"got a form with name {shown[0]!r} and id {shown[1]!r}")
 

@@ -62,8 +62,8 @@ class SignIn:
         said = f"{response.status} {reason}".rstrip()
         if response.status in (401, 403):
             if self._gateway.certificate_refused:
-                raise ClientCertificateRequired(f"nc-auth-denied: the gateway refused the client certificate: {said}")
-            raise SignInFailed(f"nc-auth-denied: the gateway refused the sign-in: {said}")
+                raise ClientCertificateRequired(f"the gateway refused the client certificate: {said}")
+            raise SignInFailed(f"the gateway refused the sign-in: {said}")
         if response.status != 200:
             raise MalformedAnswer("nc-http-status", f"got HTTP status {said} from {self._where()}, want 200")
         if not response.body.strip():
@@ -117,7 +117,7 @@ class SignIn:
         except InputRequired as exc:
             if refused or shown.error:
                 # nobody can be asked again: what matters is that the gateway refused the last answer
-                raise SignInFailed(f"nc-bad-credentials: {shown.error}") from exc
+                raise SignInFailed(shown.error) from exc
             if page.name == pages.CONFIRMATION:
                 return {}  # the first of the sessions is ended, as other clients do it
             raise

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from protocols.base import Ticket, Tunnel, TunnelConfig, TunnelOptions
 from protocols.errors import (
-    ConnectRefused,
     CookieRejected,
     GatewayUnavailable,
     MalformedAnswer,
@@ -25,6 +24,7 @@ from protocols.framing.oncp import Encoder, Kind
 from protocols.framing.oncp_opening import MAX_HOSTNAME, Opening, hostname_record
 from protocols.nc import configuration, cookies, esp
 from protocols.nc.controller import NcController
+from protocols.nc.errors import OncpDisabled, OncpRefused
 from protocols.nc.exchange import VERSION, user_agent
 from protocols.text import one_line
 from transports.errors import TimedOut
@@ -79,9 +79,9 @@ def check_status(response: Response) -> None:
         return
     said = f"{response.status} {one_line(response.reason)[:200]}".rstrip()
     if response.status == 302 or 400 <= response.status < 500:
-        raise CookieRejected(f"session-rejected: the gateway no longer accepts this session ({said})")
+        raise CookieRejected(f"the gateway no longer accepts this session ({said})")
     if response.status == 503:
-        raise GatewayUnavailable(f"oncp-http-status: the gateway cannot open the tunnel now ({said})")
+        raise GatewayUnavailable(f"the gateway cannot open the tunnel now ({said})")
     raise MalformedAnswer("oncp-http-status", f"got HTTP status {said} for the tunnel, want 200")
 
 
@@ -108,14 +108,14 @@ async def _read_opening(stream: TlsStream, unread: bytes, where: str) -> Opening
 def judge(opening: Opening) -> None:
     """Raises what a gateway that does not want us means."""
     if opening.reason == 1:  # Q4
-        raise CookieRejected("session-rejected: the gateway no longer accepts this session (termination, reason 1)")
+        raise CookieRejected("the gateway no longer accepts this session (termination, reason 1)")
     if opening.reason is not None:
-        raise CookieRejected(f"session-rejected: the gateway ended the session (reason {opening.reason})")
+        raise CookieRejected(f"the gateway ended the session (reason {opening.reason})")
     if opening.status == ONCP_OFF:
         text = "the gateway has Network Connect turned off (status 8); protocol pulse may work"
-        raise ConnectRefused(f"oncp-disabled: {text}")
+        raise OncpDisabled(text)
     if opening.status:
-        raise ConnectRefused(f"oncp-refused: the gateway refused the tunnel (status {opening.status})")
+        raise OncpRefused(f"the gateway refused the tunnel (status {opening.status})")
 
 
 def answer(mtu: int, keys: esp.Keys | None = None) -> bytes:
@@ -130,7 +130,7 @@ def _with_texts(config: TunnelConfig, ticket: Ticket, wishes: TunnelOptions) -> 
     """The banner of the sign-in; and a word about an address that is another than before."""
     held = next((one for one in wishes.held if one.version == 4), None)
     if held is not None and held.ip != config.addresses[0].ip:
-        text = f"oncp-address-changed: the gateway gave another address, {config.addresses[0].ip} after {held.ip}"
+        text = f"the gateway gave another address, {config.addresses[0].ip} after {held.ip}"
         config = replace(config, warnings=(*config.warnings, text))
     return config if config.banner else replace(config, banner=ticket.banner)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from protocols.base import Secret
 from protocols.errors import MalformedAnswer
 from protocols.nc.cookies import MAX_COOKIE, SessionCookie, make, parse
+from tests.protocols.nc.refusals import refused
 
 FULL = "DSID=abc; DSFirst=17; DSLast=18; DSSignInUrl=/staff"
 
@@ -35,13 +36,12 @@ def test_the_gateway_gets_its_own_names_back() -> None:
 
 @pytest.mark.parametrize("text", ["", ";", "other=1", "DSID=", "DSID=a\r\nX: y", "DSID=ä", "x" * (MAX_COOKIE + 1)])
 def test_what_must_not_enter_a_header_is_refused(text: str) -> None:
-    with pytest.raises(MalformedAnswer, match="bad-cookie") as caught:
+    with refused(MalformedAnswer, match="^bad-cookie: [^=]*$"):
         parse(Secret(text))
-    assert "DSID=a" not in str(caught.value)
 
 
 def test_a_value_of_the_gateway_s_cannot_bring_others_along() -> None:
-    with pytest.raises(MalformedAnswer, match="a ';' in the value"):
+    with refused(MalformedAnswer, match="a ';' in the value"):
         make("abc; DSLast=1")
 
 

@@ -13,6 +13,7 @@ from protocols.nc import esp, kmp
 from protocols.nc.configuration import negotiate
 from protocols.nc.esp import Keys, Parameters, make_keys, new_offer
 from protocols.nc.tunnel import answer
+from tests.protocols.nc.refusals import refused
 from tests.protocols.nc.vectors import J2_PAYLOAD, J3, J4, J11_PAYLOAD
 from transports.sink import MemorySink
 
@@ -38,7 +39,7 @@ def test_switching_on_and_off() -> None:
     assert esp.switch_payload(False) == J4[22:-1] + b"\0"
     assert [esp.read_switch(esp.switch_payload(on)) for on in (True, False)] == [True, False]
     assert esp.read_switch(esp.mtu_payload(1400)) is None
-    with pytest.raises(ConfigurationRefused, match="attribute 6/1: got 2 bytes, want 1"):
+    with refused(ConfigurationRefused, match="attribute 6/1: got 2 bytes, want 1"):
         esp.read_switch(kmp.write([(6, [(1, b"\0\1")])]))
 
 
@@ -95,7 +96,7 @@ def test_new_keys_keep_the_parameters_that_are_not_told_again() -> None:  # J11
     ],
 )
 def test_new_keys_that_cannot_be_used_are_refused(payload: bytes, text: str) -> None:
-    with pytest.raises(ConfigurationRefused, match=text):
+    with refused(ConfigurationRefused, match=text):
         new_offer(payload, PARAMETERS)
 
 

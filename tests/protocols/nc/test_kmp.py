@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from protocols.errors import ConfigurationRefused
 from protocols.nc import kmp
 from protocols.nc.kmp import MAX_ATTRIBUTES, Attribute, number, read, write
+from tests.protocols.nc.refusals import refused
 from tests.protocols.nc.vectors import J2_PAYLOAD
 
 GROUPS = st.lists(
@@ -56,15 +57,15 @@ def test_every_truncation_is_refused_or_ends_between_two_groups() -> None:
     ],
 )
 def test_a_lie_is_named_with_its_place(data: bytes, text: str) -> None:
-    with pytest.raises(ConfigurationRefused, match=text):
+    with refused(ConfigurationRefused, match=text):
         read(data)
 
 
 def test_attributes_are_capped_and_sized() -> None:
     many = write([(9, [(1, b"")] * MAX_ATTRIBUTES)])
     assert len(read(many)) == MAX_ATTRIBUTES
-    with pytest.raises(ConfigurationRefused, match=f"more than {MAX_ATTRIBUTES} attributes"):
+    with refused(ConfigurationRefused, match=f"more than {MAX_ATTRIBUTES} attributes"):
         read(many + write([(9, [(1, b"")])]))
-    with pytest.raises(ConfigurationRefused, match="attribute 8/4: got 4 bytes, want 2"):
+    with refused(ConfigurationRefused, match="attribute 8/4: got 4 bytes, want 2"):
         number(Attribute(8, 4, bytes(4)), 2)
     assert kmp.HEAD.size == 6

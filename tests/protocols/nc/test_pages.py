@@ -10,6 +10,7 @@ from protocols.base import Choice
 from protocols.errors import MalformedAnswer, ProtocolError, SignInFailed
 from protocols.nc import forms, pages
 from protocols.nc.pages import MAX_CHOICES, MAX_FIELDS, Entry, Page, parse
+from tests.protocols.nc.refusals import refused
 
 LOGIN = """<html><body><form name="frmLogin" action="login.cgi" method="POST" autocomplete="off">
 <input type="hidden" name="tz_offset" id="tz_offset">
@@ -69,18 +70,18 @@ def test_forms_are_known_by_name_then_by_id(attributes: str, known: str) -> None
 
 @pytest.mark.parametrize("attributes", ["", 'name="frmlogin"', 'id="frmLogin"', 'name="formSAMLSSO"', 'name="other"'])
 def test_unknown_forms_are_named(attributes: str) -> None:
-    with pytest.raises(MalformedAnswer, match="nc-unknown-form"):
+    with refused(MalformedAnswer, match="nc-unknown-form"):
         parse(f"<form {attributes} method=post></form>".encode())
 
 
 def test_a_failed_host_check_is_told_apart() -> None:
-    with pytest.raises(SignInFailed, match="nc-host-checker-failed"):
+    with refused(SignInFailed, match="nc-host-checker-failed"):
         parse(b'<form name="x" action="/dana-na/auth/remediate.cgi?action=1" method="post"></form>')
 
 
 @pytest.mark.parametrize("method", ["", 'method="get"', 'method=""', "method"])
 def test_only_posts(method: str) -> None:
-    with pytest.raises(MalformedAnswer, match="nc-bad-form: form frmLogin: got method"):
+    with refused(MalformedAnswer, match="nc-bad-form: form frmLogin: got method"):
         parse(f'<form name="frmLogin" {method}></form>'.encode())
 
 
@@ -177,7 +178,7 @@ def test_roles_are_links() -> None:
 
 @pytest.mark.parametrize("inside", ["", '<table id="TABLE_SelectRole_1"></table>', "<a href=x>Users</a>"])
 def test_roles_without_links_are_refused(inside: str) -> None:
-    with pytest.raises(MalformedAnswer, match="nc-bad-form: form frmSelectRoles: no links"):
+    with refused(MalformedAnswer, match="nc-bad-form: form frmSelectRoles: no links"):
         parse(f'<form name="frmSelectRoles">{inside}</form>'.encode())
 
 
@@ -207,26 +208,26 @@ def test_charsets(body: bytes, content_type: str) -> None:
     ],
 )
 def test_forms_are_capped(inside: str, text: str) -> None:
-    with pytest.raises(MalformedAnswer, match=f"nc-form-too-large.*{text}"):
+    with refused(MalformedAnswer, match=f"nc-form-too-large.*{text}"):
         parse(form(inside))
 
 
 def test_sessions_and_roles_are_capped() -> None:
-    with pytest.raises(MalformedAnswer, match="nc-form-too-large"):
+    with refused(MalformedAnswer, match="nc-form-too-large"):
         parse(form("<input type=checkbox name=postfixSID value=1>" * (MAX_CHOICES + 1), "frmConfirmation"))
     links = "<tr><td><a href=x>y</a></td></tr>" * (MAX_CHOICES + 1)
-    with pytest.raises(MalformedAnswer, match="nc-form-too-large"):
+    with refused(MalformedAnswer, match="nc-form-too-large"):
         parse(f'<form name="frmSelectRoles"><table id="TABLE_SelectRole_1">{links}</table></form>'.encode())
 
 
 def test_pages_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "MAX_PAGE", 100)
-    with pytest.raises(MalformedAnswer, match="nc-bad-page"):
+    with refused(MalformedAnswer, match="nc-bad-page"):
         parse(form("x" * 100))
 
 
 def test_depth_is_capped() -> None:
-    with pytest.raises(MalformedAnswer, match="nc-bad-page"):
+    with refused(MalformedAnswer, match="nc-bad-page"):
         parse(form("<div>" * 5000))
 
 

@@ -241,7 +241,7 @@ def test_what_a_client_says_is_logged() -> None:
     frames = [Control(Kind.CONTROL, esp.mtu_payload(1400)), Control(Kind.CONTROL, b"x"), Control(77, b"abc")]
     texts = [action.text for action in server.on_controls(frames, 0.0) if isinstance(action, Warn)]
     assert texts[0] == "the client says 6/2 = 1400"
-    assert texts[1].startswith("KMP 303: oncp-bad-config") and texts[2] == "KMP 77 with 3 bytes ignored"
+    assert texts[1].startswith("KMP 303: group: got 1 bytes") and texts[2] == "KMP 77 with 3 bytes ignored"
 
 
 def test_a_link_ends_with_its_session_and_when_it_is_idle() -> None:
