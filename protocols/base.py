@@ -10,7 +10,7 @@ names from `vpnclient.api`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transports.dialer import Dialer
     from transports.framing import Framing
     from transports.http import HttpClient
+    from transports.link import DatagramLink, LinkDescription
     from transports.tls import TlsStream
 
 Address = IPv4Address | IPv6Address
@@ -151,6 +152,9 @@ class TunnelOptions:
     mtu: int = 0  # bytes; 0: as the gateway says
     base_mtu: int = 0  # bytes, path MTU; 0: measured
     force_dpd: int = 0  # seconds; 0: as the gateway says
+    datagrams: bool = True  # False: the stream alone, no UDP
+    dtls_ciphers: str = ""  # the protocol's names, joined by ':'; empty: its own list
+    local_port: int = 0  # of UDP; 0: any
     compression: bool = False  # offer methods without state: what one packet holds says nothing of another
     held: tuple[Interface, ...] = ()  # addresses held before, on reconnect
     authgroup: str = ""  # the wanted group, for gateways that offer several ways in after the sign-in
@@ -206,9 +210,52 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a control frame on the main link."""
+    """Send a control frame: on the stream, or on the datagram channel beside it.
+
+    A tunnel that has only one link sends everything on that.
+    """
 
     frame: Control
+    datagrams: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDatagrams:
+    """Open the datagram channel; `DatagramController.on_up` or `on_failed` tells the outcome.
+
+    One that is open goes on until the new one takes its place.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class CloseDatagrams:
+    """Say goodbye on the datagram channel, or stop opening it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseDatagrams:
+    """Send packets by the datagram channel while it is there, or by the stream.  Both are received from.
+
+    detail: for people, of the way packets go now.
+    """
+
+    yes: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetOption:
+    """An option of the running datagram channel's framing: new keys.  `value` may be a secret."""
+
+    name: str
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetMtu:
+    """The tunnel carries packets of at most this many bytes from now on."""
+
+    mtu: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +296,19 @@ class Warn:
     text: str
 
 
-Action = Send | Reconnect | Rekey | Ended | Dismissed | Warn
+Action = (
+    Send
+    | Reconnect
+    | Rekey
+    | Ended
+    | Dismissed
+    | Warn
+    | OpenDatagrams
+    | CloseDatagrams
+    | UseDatagrams
+    | SetOption
+    | SetMtu
+)
 
 
 class Controller(Protocol):
@@ -271,20 +330,67 @@ class Controller(Protocol):
         """Frames that end the session at the gateway (the user asked to stop)."""
 
 
+class DatagramController(Protocol):
+    """The sans-IO life of a datagram channel beside a stream; it comes and goes while the stream stays.
+
+    Its actions and those of the stream's Controller are carried out alike: the two may be one object.
+    """
+
+    def begin(self, now: float) -> list[Action]:
+        """The stream is carried from now on."""
+
+    def on_up(self, link: LinkDescription, now: float) -> list[Action]:
+        """The channel is open and receives; packets leave by it after UseDatagrams."""
+
+    def on_failed(self, reason: str, now: float, *, hopeless: bool = False) -> list[Action]:
+        """It could not be opened.  hopeless: it never will be in this session.  An earlier link may still run."""
+
+    def on_lost(self, reason: str, now: float) -> list[Action]:
+        """The link that was up failed; packets go by the stream already."""
+
+    def on_path_mtu(self, mtu: int, now: float) -> list[Action]:
+        """The way to the gateway takes IP packets of at most so many bytes, as the kernel has learned."""
+
+    def on_control(self, frame: Control, now: float) -> list[Action]:
+        """What to do about a control frame that came by it.  Raises ProtocolError: drop the tunnel and reconnect."""
+
+    def on_time(self, traffic: Traffic, now: float) -> list[Action]:
+        """What to do now; `traffic` is the channel's own."""
+
+    def deadline(self) -> float:
+        """When to call `on_time` next; inf: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramChannel:
+    """How packets also go, by UDP.  `name`: as people know it: DTLS, ESP.
+
+    open: makes a link that a pump can carry; raises ProtocolError or TransportError, DatagramsImpossible when trying
+    again is in vain.  It may be called again, also while an earlier link still runs.
+    """
+
+    name: str
+    open: Callable[[], Awaitable[DatagramLink]]
+    controller: DatagramController
+
+
 @dataclass(slots=True)
 class Tunnel:
     """An open tunnel, before packets flow.
 
     stream: the main link, positioned at the first byte of framing.  unread: framing bytes already read from it.
-    framing: the name of a decoder and encoder pair, or the pair itself.
+    framing: the name of a decoder and encoder pair, or the pair itself.  datagrams: the channel beside the stream.
+    link: instead of a stream, a datagram link that carries everything; peer: the gateway's numeric address then.
     """
 
-    stream: TlsStream
+    stream: TlsStream | None
     unread: bytes
     framing: str | Framing
     config: TunnelConfig
     controller: Controller
     framing_options: tuple[tuple[str, bytes], ...] = ()  # as negotiated, for a framing of the engine
+    datagrams: DatagramChannel | None = None
+    link: DatagramLink | None = None
 
 
 class VpnProtocol(Protocol):

@@ -12,6 +12,7 @@
         InputRequired          a field needs an answer and nobody can be asked
         CookieRejected         the session cookie is dead: sign in again
         GatewayUnavailable     the gateway says: not now (retry inside the reconnect window)
+        DatagramsImpossible    no datagram channel in this session, however often it is tried
         UnknownProtocol        no protocol of that name
         BrokenPlugin           another package's protocol cannot be used
         NegotiationFailed      both ends could not agree on the link this time
@@ -115,6 +116,8 @@ class NegotiationFailed(ProtocolError):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+class DatagramsImpossible(ProtocolError):
+    """The datagram channel cannot work in this session; the stream can."""
 
 
 class UnknownProtocol(ProtocolError):

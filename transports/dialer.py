@@ -20,6 +20,7 @@ from transports.errors import Unreachable
 if TYPE_CHECKING:
     from transports.proxy import Proxy
     from transports.tls import Judge, TlsContext, TlsSettings, TlsStream
+    from transports.udp import UdpSocket
 
 DIAL_TIMEOUT = 20.0  # seconds for each address
 MAX_HOSTS = 64  # names remembered; more mean a redirect gone wild, and are resolved again each time
@@ -95,6 +96,14 @@ class Dialer:
         except BaseException:
             sock.close()
             raise
+
+    async def datagrams(self, address: str, port: int, *, local_port: int = 0) -> UdpSocket:
+        """A UDP socket to a numeric address; there is no way through a proxy.  Raises Unreachable."""
+        from transports.udp import UdpSocket
+
+        if self.through_proxy:
+            raise Unreachable(f"{address} port {port}: UDP does not go through the proxy")
+        return UdpSocket.open(address, port, local_port=local_port)
 
     def _tls(self) -> TlsContext:
         if self._context is None:

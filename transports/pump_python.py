@@ -60,16 +60,16 @@ class PythonPump:
         """Readable while control frames or events wait."""
         return self._box.event_fd
 
-    def controls(self) -> list[tuple[int, bytes]]:
-        """The control frames that came, (kind, payload).  Call it after `events`, as with Pump."""
-        return self._box.frames()
+    def controls(self, *, datagrams: bool = False) -> list[tuple[int, bytes]]:
+        """The control frames that came, (kind, payload).  Call it after `events`, as with Pump.  No datagrams come."""
+        return [] if datagrams else self._box.frames()
 
     def events(self) -> list[PumpEvent]:
         return self._box.events()
 
-    def send_control(self, kind: int, payload: bytes = b"") -> bool:
-        """Queue a frame for the link, ahead of packets.  False: the queue is full, or the payload too large."""
-        return len(payload) <= self._framing.max_payload and self._box.send(kind, payload)
+    def send_control(self, kind: int, payload: bytes = b"", *, datagrams: bool = False) -> bool:
+        """Queue a frame, ahead of packets.  False: the queue is full, the payload too large, or a datagram wanted."""
+        return not datagrams and len(payload) <= self._framing.max_payload and self._box.send(kind, payload)
 
     def set_mtu(self, mtu: int) -> None:
         """The largest packet taken from the device from now on, bytes.  Raises EngineError."""

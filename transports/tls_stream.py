@@ -56,6 +56,9 @@ class TlsInfo:
         return summarize(self.peer_certificate) if self.peer_certificate else None
 
 
+Exporter = Callable[[str, int], bytes]  # label, length -> keying material
+
+
 class TlsStream:
     """An open connection; made by TlsContext.client and ServerContext.server.
 
@@ -73,6 +76,7 @@ class TlsStream:
         self._stash = bytearray()  # read while writing, when the peer wanted a handshake first
         self._heard = False  # application data has come
         self._detached = False
+        self._exporter: Exporter | None = None
         self._condemned = False  # to be freed once the pump gives it back
         self.peer_host, self.peername = _peer(sock)
 
@@ -121,7 +125,9 @@ class TlsStream:
         await self._flush()
 
     def export_keying_material(self, label: str, length: int) -> bytes:
-        """RFC 5705 and RFC 8446, section 7.5, without a context; of the current keys."""
+        """RFC 5705 and RFC 8446, section 7.5, without a context; of the current keys.  Raises TlsError, EngineError."""
+        if self._exporter is not None:
+            return self._exporter(label, length)
         out = ffi.new("uint8_t[]", length)
         if lib.ve_tls_export(self._usable(), label.encode(), out, length) != lib.VE_OK:
             raise TlsError(f"{self._host}: {text(lib.ve_tls_error(self.native))}")
@@ -139,14 +145,17 @@ class TlsStream:
         await self._flush()
         await self._read_ahead()
 
-    def detach(self) -> None:
-        """Stop using the descriptor here: a pump owns the connection until `reattach`."""
+    def detach(self, exporter: Exporter | None = None) -> None:
+        """Stop using the descriptor here: a pump owns the connection until `reattach`.
+
+        exporter: how to get keying material meanwhile, as only the pump's thread may touch the connection.
+        """
         self._ready.close()
-        self._detached = True
+        self._detached, self._exporter = True, exporter
 
     def reattach(self) -> None:
         """The pump has stopped: reading and writing go on, or the stream is freed, if that was wished meanwhile."""
-        self._detached = False
+        self._detached, self._exporter = False, None
         if self._condemned:
             self.abort()
 

@@ -29,6 +29,7 @@ TUNGETIFF = 0x800454D2
 TUNSETVNETHDRSZ = 0x400454D8
 TUNSETVNETLE = 0x400454DC
 SIOCGIFMTU = 0x8921
+SIOCSIFMTU = 0x8922
 IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
@@ -106,13 +107,20 @@ class Tun:
     @property
     def mtu(self) -> int:
         """The interface's MTU in bytes, as the kernel has it now.  Raises DeviceError: it is gone."""
-        request = bytearray(IFREQ_MTU.pack(os.fsencode(self.name), 0))
+        return int(IFREQ_MTU.unpack(self._mtu_request(SIOCGIFMTU, 0, "read"))[1])
+
+    def set_mtu(self, mtu: int) -> None:
+        """Bytes of the largest packet; needs the rights of an administrator.  Raises DeviceError."""
+        self._mtu_request(SIOCSIFMTU, mtu, f"set to {mtu} bytes")
+
+    def _mtu_request(self, number: int, mtu: int, doing: str) -> bytes:
+        request = bytearray(IFREQ_MTU.pack(os.fsencode(self.name), mtu))
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-                fcntl.ioctl(sock, SIOCGIFMTU, request)
+                fcntl.ioctl(sock, number, request)
         except OSError as exc:
-            raise DeviceError(f"cannot read the MTU of {self.name}: {exc.strerror}") from exc
-        return int(IFREQ_MTU.unpack(request)[1])
+            raise DeviceError(f"the MTU of {self.name} cannot be {doing}: {exc.strerror}") from exc
+        return bytes(request)
 
     @property
     def closed(self) -> bool:

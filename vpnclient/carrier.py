@@ -1,8 +1,9 @@
-"""Carries one link: the pump moves the packets, the controller decides, this joins the two.
+"""Carries one tunnel: the pump moves the packets, the controllers decide, this joins them.
 
-One Carrier lives as long as one link does.  `run` ends with an Outcome: why the link is no longer carried.  It wakes
-up when the pump has something to say, when the controller's deadline comes, and when somebody asks it to stop; never
-for a packet.
+One Carrier lives as long as the tunnel's main link does: its stream, or the datagram link that it has instead.  A
+datagram channel beside the stream comes and goes meanwhile.  `run` ends with an Outcome: why it is no longer carried.
+It wakes up when the pump has something to say, when a controller's deadline comes, and when somebody asks it to stop;
+never for a packet.
 """
 
 from __future__ import annotations
@@ -13,11 +14,31 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from protocols.base import Action, Control, Controller, Dismissed, Ended, Reconnect, Rekey, Send, Traffic, Tunnel, Warn
+from protocols.base import (
+    Action,
+    CloseDatagrams,
+    Control,
+    Controller,
+    Dismissed,
+    Ended,
+    OpenDatagrams,
+    Reconnect,
+    Rekey,
+    Send,
+    SetMtu,
+    SetOption,
+    Traffic,
+    Tunnel,
+    UseDatagrams,
+    Warn,
+)
 from protocols.errors import ProtocolError
-from transports.pump import PumpEvent, PumpEventKind, PumpStats
+from transports.errors import EngineError
+from transports.link import DatagramLink
+from transports.pump import Pump, PumpEvent, PumpEventKind, PumpStats
 from transports.tun import Tun
-from vpnclient.pumps import make_pump
+from vpnclient.datagrams import DatagramKeeper
+from vpnclient.pumps import AnyPump, make_pump
 from vpnclient.tasks import to_the_end
 
 GOODBYE_LINGER = 1.0  # seconds to get the last frames out (anyconnect.md Q34 allows 5)
@@ -41,21 +62,35 @@ class Outcome:
     reason: str
 
 
-class Carrier:
-    """One link between a TUN device and a gateway."""
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a carrier tells: warn a person; tick: figures, about once a second; channel: packets go by this from now on
+    ("TLS", "DTLS", "ESP"; then details for people); mtu: the tunnel carries packets of so many bytes at most.
+    """
 
-    def __init__(
-        self, tun: Tun, tunnel: Tunnel, *, warn: Callable[[str], None], tick: Callable[[PumpStats], None]
-    ) -> None:
-        self._tunnel = tunnel
+    warn: Callable[[str], None]
+    tick: Callable[[PumpStats], None]
+    channel: Callable[[str, str], None] = lambda name, detail: None
+    mtu: Callable[[int], None] = lambda mtu: None
+
+
+class Carrier:
+    """One tunnel between a TUN device and a gateway."""
+
+    def __init__(self, tun: Tun, tunnel: Tunnel, hooks: Hooks) -> None:
+        self._tunnel, self._hooks = tunnel, hooks
         self._controller: Controller = tunnel.controller
-        self._pump = make_pump(
+        self._pump: AnyPump = make_pump(
             *(tun, tunnel.stream, tunnel.framing),
             mtu=tunnel.config.mtu,
             first=tunnel.unread,
             options=tunnel.framing_options,
         )
-        self._warn, self._tick = warn, tick
+        self._alone = tunnel.stream is None  # a datagram link carries everything
+        if tunnel.link is not None:
+            self._attach(tunnel.link)
+        self._channel = tunnel.datagrams
+        self._keeper = DatagramKeeper(self._channel, self._attach, self._act) if self._channel else None
         self._wake = asyncio.Event()
         self._outcome: Outcome | None = None
 
@@ -63,7 +98,7 @@ class Carrier:
         return self._pump.stats()
 
     def counters(self) -> dict[str, int]:
-        """Drops and oddities by cause, of the framing."""
+        """Drops and oddities by cause, of the framings."""
         return self._pump.counters()
 
     def stop(self, outcome: Outcome, *, goodbye: str | None = None) -> None:
@@ -73,12 +108,15 @@ class Carrier:
         self._finish(outcome)
 
     async def run(self) -> Outcome:
-        """Carry packets until the link is done.  Afterwards the stream is closed."""
+        """Carry packets until the main link is done.  Afterwards the stream is closed."""
         loop = asyncio.get_running_loop()
-        self._tunnel.stream.detach()
+        stream = self._tunnel.stream
+        if stream is not None:
+            stream.detach(self._pump.export if isinstance(self._pump, Pump) else None)
         try:
             self._pump.start()
             loop.add_reader(self._pump.fileno(), self._wake.set)
+            self._begin()
             while self._outcome is None:
                 self._turn(time.monotonic())
                 if self._outcome is None:
@@ -86,13 +124,29 @@ class Carrier:
             return self._outcome
         finally:
             loop.remove_reader(self._pump.fileno())
+            if self._keeper is not None:
+                await self._keeper.close()
             await to_the_end(lambda: self._pump.stop(GOODBYE_LINGER))  # the thread still uses device and stream
-            self._tunnel.stream.reattach()
-            await self._tunnel.stream.close()
-            self._tick(self._pump.stats())
+            if stream is not None:
+                stream.reattach()
+                await stream.close()
+            self._hooks.tick(self._pump.stats())
+
+    def _begin(self) -> None:
+        stream, link = self._tunnel.stream, self._tunnel.link
+        if link is not None:
+            self._hooks.channel(link.description.name, link.description.detail)
+        elif stream is not None:
+            self._hooks.channel("TLS", "")
+        if self._channel is not None and self._outcome is None:
+            now = time.monotonic()
+            self._act(self._channel.controller.begin(now), now)
 
     async def _sleep(self) -> None:
-        pause = min(TICK, max(0.0, self._controller.deadline() - time.monotonic()))
+        deadline = self._controller.deadline()
+        if self._channel is not None:
+            deadline = min(deadline, self._channel.controller.deadline())
+        pause = min(TICK, max(0.0, deadline - time.monotonic()))
         try:
             async with asyncio.timeout(pause):
                 await self._wake.wait()
@@ -102,14 +156,21 @@ class Carrier:
 
     def _turn(self, now: float) -> None:
         stats = self._pump.stats()
-        self._tick(stats)
+        self._hooks.tick(stats)
+        by_datagrams = Traffic(stats.last_rx_datagram, stats.last_tx_datagram)
         try:
             events = self._pump.events()  # before the frames: then a goodbye that preceded the end is among them
-            for kind, payload in self._pump.controls():
+            for kind, payload in self._pump.controls(datagrams=self._alone):
                 self._act(self._controller.on_control(Control(kind, payload), now), now)
+            if self._channel is not None:
+                for kind, payload in self._pump.controls(datagrams=True):
+                    self._act(self._channel.controller.on_control(Control(kind, payload), now), now)
             for event in events:
                 self._on_event(event, now)
-            self._act(self._controller.on_time(Traffic(stats.last_rx, stats.last_tx), now), now)
+            main = by_datagrams if self._alone else Traffic(stats.last_rx, stats.last_tx)
+            self._act(self._controller.on_time(main, now), now)
+            if self._channel is not None:
+                self._act(self._channel.controller.on_time(by_datagrams, now), now)
         except ProtocolError as exc:
             self._finish(Outcome(Why.LOST, f"the gateway broke the protocol: {exc}"))
 
@@ -119,6 +180,12 @@ class Carrier:
                 self._act(self._controller.on_rekeyed(True, now), now)
             case PumpEventKind.REKEY_FAILED:
                 self._act(self._controller.on_rekeyed(False, now), now)
+            case PumpEventKind.DATAGRAMS_LOST:
+                self._lost(event.text, now)
+            case PumpEventKind.OPTION_REFUSED:
+                self._hooks.warn(event.text)
+            case PumpEventKind.PATH_MTU:
+                self._path_mtu(int(event.text), now)
             case PumpEventKind.DEVICE_GONE:
                 self._finish(Outcome(Why.DEVICE_GONE, event.text or "the tunnel interface was removed"))
             case PumpEventKind.LINK_EOF:
@@ -128,22 +195,64 @@ class Carrier:
             case PumpEventKind.STOPPED:
                 pass
 
+    def _lost(self, reason: str, now: float) -> None:
+        """The datagram link beside the stream: the pump sends by the stream already."""
+        if self._channel is None:
+            return
+        self._hooks.channel("TLS", reason)
+        self._act(self._channel.controller.on_lost(reason, now), now)
+
+    def _path_mtu(self, mtu: int, now: float) -> None:
+        if self._channel is not None:
+            self._act(self._channel.controller.on_path_mtu(mtu, now), now)
+
+    def _attach(self, link: DatagramLink) -> None:
+        """Raises EngineError."""
+        if not isinstance(self._pump, Pump):
+            raise EngineError(f"a framing that exists in Python only has no {link.description.name} beside it")
+        self._pump.attach(link)
+
     def _act(self, actions: Iterable[Action], now: float) -> None:
         for action in actions:
             match action:
-                case Send(frame):
-                    if not self._pump.send_control(frame.kind, frame.payload):
-                        self._warn("the queue of control frames is full: one was not sent")
+                case Send(frame, datagrams):
+                    self._send(frame, datagrams or self._alone)
                 case Rekey():
                     self._pump.rekey()
                 case Warn(text):
-                    self._warn(text)
+                    self._hooks.warn(text)
                 case Reconnect(reason, planned):
                     self._finish(Outcome(Why.RENEW if planned else Why.LOST, reason))
                 case Ended(reason, _):
                     self._finish(Outcome(Why.ENDED, reason))
                 case Dismissed(reason):
                     self._finish(Outcome(Why.DISMISSED, reason))
+                case SetMtu(mtu):
+                    self._pump.set_mtu(mtu)
+                    self._hooks.mtu(mtu)
+                case _:
+                    self._act_on_datagrams(action)
+
+    def _act_on_datagrams(self, action: Action) -> None:
+        if self._keeper is None or self._channel is None or not isinstance(self._pump, Pump):
+            return
+        match action:
+            case OpenDatagrams():
+                self._keeper.open()
+            case CloseDatagrams():
+                self._keeper.abandon()
+                self._pump.detach()
+                self._hooks.channel("TLS", "")
+            case UseDatagrams(yes, detail):
+                self._pump.use_datagrams(yes)
+                self._hooks.channel(self._channel.name if yes else "TLS", detail)
+            case SetOption(name, value):
+                if not self._pump.set_datagrams(name, value):
+                    self._hooks.warn(f"{self._channel.name}: the option {name} was not taken")
+
+    def _send(self, frame: Control, datagrams: bool) -> None:
+        if not self._pump.send_control(frame.kind, frame.payload, datagrams=datagrams):
+            self._hooks.warn("the queue of control frames is full: one was not sent")
 
     def _finish(self, outcome: Outcome) -> None:
         if self._outcome is None:

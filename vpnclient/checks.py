@@ -51,12 +51,19 @@ def _protocol(text: str) -> None:
         raise ValueError(f"unknown protocol {text!r}; known: {', '.join(known)}")
 
 
+def _dtls_ciphers(text: str) -> None:
+    from protocols.anyconnect.dtls_ciphers import offered
+
+    offered(text)
+
+
 _CHECKS: dict[str, Callable[[str], object]] = {
     "server": parse_server,
     "interface": _interface,
     "servercert": _pin,
     "proxy": _proxy,
     "protocol": _protocol,
+    "dtls_ciphers": _dtls_ciphers,
     "resolve": lambda text: parse_resolve([text]),
     "form_entry": parse_form_entry,
 }

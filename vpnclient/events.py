@@ -47,6 +47,15 @@ class TlsEstablished:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelChanged:
+    """Which way packets go from now on."""
+
+    event: ClassVar[str] = "channel"
+    name: str  # TLS, DTLS or ESP
+    detail: str = ""  # version and cipher, or why it changed
+
+
+@dataclass(frozen=True, slots=True)
 class Configured:
     """The host is configured: what was set."""
 
@@ -120,7 +129,18 @@ class Failed:
     exit_code: int
 
 
-Event = StateChanged | TlsEstablished | Configured | Statistics | Banner | Warned | Noted | RetryScheduled | Failed
+Event = (
+    StateChanged
+    | TlsEstablished
+    | ChannelChanged
+    | Configured
+    | Statistics
+    | Banner
+    | Warned
+    | Noted
+    | RetryScheduled
+    | Failed
+)
 Listener = Callable[[Event], None]
 
 

@@ -21,7 +21,7 @@ AnyPump = Union[Pump, "PythonPump"]  # the second is loaded when a link needs it
 
 def make_pump(
     device: Device,
-    stream: TlsStream,
+    stream: TlsStream | None,
     framing: str | Framing,
     *,
     mtu: int,
@@ -30,8 +30,10 @@ def make_pump(
 ) -> AnyPump:
     """mtu: bytes.  first: framing that was read already.  options: of an engine's framing, as negotiated.
 
-    Raises EngineError, BrokenPlugin.
+    stream None: the pump gets a datagram link instead.  Raises EngineError, BrokenPlugin.
     """
+    if stream is None:
+        return Pump(device, None, "", mtu=mtu)
     if isinstance(framing, str):
         if is_native(framing):
             pump = Pump(device, stream, framing, mtu=mtu, first=first)

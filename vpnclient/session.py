@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from ipaddress import ip_address
 from typing import TypeVar
@@ -31,7 +31,7 @@ from protocols.errors import (
     ProtocolError,
 )
 from transports.dialer import Dialer
-from transports.errors import TransportError
+from transports.errors import DeviceError, TransportError
 from transports.http import HttpClient
 from transports.pump import PumpStats
 from transports.tls import Judge
@@ -40,10 +40,11 @@ from vpnclient import assembly
 from vpnclient.attempts import Attempts
 from vpnclient.auth.remember import RememberingUser
 from vpnclient.backoff import LONGEST, STEP, jittered, waits
-from vpnclient.carrier import Carrier, Outcome, Why
+from vpnclient.carrier import Carrier, Hooks, Outcome, Why
 from vpnclient.errors import ClientError, Exit, HostError, SessionEnded, explain
 from vpnclient.events import (
     Banner,
+    ChannelChanged,
     Configured,
     Failed,
     Listener,
@@ -89,7 +90,7 @@ class Parts:
     protocol: VpnProtocol
     dialer: Dialer
     host: HostConfig
-    open_device: Callable[[str], Tun] = Tun.open
+    open_device: Callable[..., Tun] = Tun.open
     carrier: type[Carrier] = Carrier
 
 
@@ -214,8 +215,9 @@ class Session:
         held = self._config.addresses if self._config else ()
         options = assembly.tunnel_options(self._settings, held)
         tunnel = await self._parts.protocol.connect(self._parts.dialer, ticket, options, time.monotonic())
-        info = tunnel.stream.info
-        self._emit(TlsEstablished(tunnel.stream.peername, info.version, info.cipher, info.pin))
+        if tunnel.stream is not None:
+            info = tunnel.stream.info
+            self._emit(TlsEstablished(tunnel.stream.peername, info.version, info.cipher, info.pin))
         self._warn_all(tunnel.config.warnings)
         return tunnel
 
@@ -226,11 +228,11 @@ class Session:
         try:
             interface = self._settings.interface
             self._warn_all(await to_the_end(lambda: self._parts.host.prepare(self._plan(tunnel, interface))))
-            self._tun = self._parts.open_device(interface or "tun%d")
+            self._tun = self._parts.open_device(interface or "tun%d", offload=self._settings.offload)
             plan = self._plan(tunnel, self._tun.name)
             self._applied(plan, await to_the_end(lambda: self._parts.host.apply(plan)))
         except BaseException:
-            await tunnel.stream.close()
+            await _close(tunnel)
             raise
 
     async def _reconfigure(self, tunnel: Tunnel) -> None:
@@ -246,7 +248,7 @@ class Session:
         return HostPlan(
             interface=interface,
             config=tunnel.config,
-            gateways=_numeric(tunnel.stream.peer_host),
+            gateways=_numeric(_peer_host(tunnel)),
             profile=assembly.profile_name(self._settings),
             ipv6=self._settings.ipv6,
             dns=self._settings.dns,
@@ -282,9 +284,10 @@ class Session:
     async def _carry(self, tunnel: Tunnel) -> Outcome:
         assert self._tun is not None
         try:
-            carrier = self._parts.carrier(self._tun, tunnel, warn=self._warn, tick=self._on_tick)
+            hooks = Hooks(warn=self._warn, tick=self._on_tick, channel=self._on_channel, mtu=self._on_mtu)
+            carrier = self._parts.carrier(self._tun, tunnel, hooks)
         except BaseException:
-            await tunnel.stream.close()
+            await _close(tunnel)
             raise
         self._carrier = carrier
         self._retry_now.clear()
@@ -371,7 +374,7 @@ class Session:
         try:
             await self._reconfigure(tunnel)
         except BaseException:
-            await tunnel.stream.close()
+            await _close(tunnel)
             raise
         return tunnel
 
@@ -454,6 +457,20 @@ class Session:
         if now - self._last_statistics >= STATISTICS_EVERY:
             self._emit_statistics(now)
 
+    def _on_channel(self, name: str, detail: str) -> None:
+        self._emit(ChannelChanged(name, detail))
+
+    def _on_mtu(self, mtu: int) -> None:
+        """The datagram channel carries less than the gateway said, or more again."""
+        if self._tun is None or self._config is None or self._config.mtu == mtu:
+            return
+        self._note(f"the tunnel carries packets of at most {mtu} bytes now")
+        self._config = replace(self._config, mtu=mtu)
+        try:
+            self._tun.set_mtu(mtu)
+        except DeviceError as exc:
+            self._warn(str(exc))
+
     def _emit_statistics(self, now: float) -> None:
         self._last_statistics = now
         counters = self._carrier.counters() if self._carrier is not None else {}
@@ -468,6 +485,22 @@ class Session:
 
     def _note(self, text: str, level: str = "info") -> None:
         self._emit(Noted(text, level))
+
+
+async def _close(tunnel: Tunnel) -> None:
+    """One that is not carried."""
+    if tunnel.stream is not None:
+        await tunnel.stream.close()
+    if tunnel.link is not None:
+        tunnel.link.close()
+
+
+def _peer_host(tunnel: Tunnel) -> str:
+    """Numeric address of what the tunnel's packets go to."""
+    if tunnel.stream is not None:
+        return tunnel.stream.peer_host
+    assert tunnel.link is not None, "a tunnel has a stream or a link"
+    return tunnel.link.description.host
 
 
 def _numeric(host: str) -> tuple[Address, ...]:

@@ -107,6 +107,10 @@ class Settings:
     mtu: int = 0
     base_mtu: int = 0
     force_dpd: int = 0
+    udp: bool = True
+    local_port: int = 0  # of UDP
+    dtls_ciphers: str = ""
+    offload: bool = True  # super-packets between kernel and engine
     compression: bool = False
 
     # this host

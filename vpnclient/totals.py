@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from transports.pump import PumpStats
+from transports.pump import UDP_DROPS, PumpStats
 from vpnclient.events import Statistics
 
 
@@ -67,4 +67,6 @@ def _drops(stats: PumpStats) -> dict[str, int]:
         "refused": stats.sink.refused,
         "not_ip": stats.sink.not_ip,
         "oversize": stats.sink.oversize,
+        "dropped_tx_switched": stats.dropped_tx_switched,
+        **{f"udp_{cause}": stats.udp.get(cause, 0) for cause in UDP_DROPS},
     }

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, IntEnum
 from math import inf
+from typing import Protocol
 
-from protocols.anyconnect.options import RekeyMethod, Timers
+from protocols.anyconnect.timers import RekeyMethod, Timers
 from protocols.base import Action, Control, Dismissed, Ended, Reconnect, Rekey, Send, Traffic, Warn
 from protocols.framing.cstp import Kind
 from protocols.text import one_line, printable
@@ -34,6 +35,12 @@ class Reason(IntEnum):
     LOCAL_ERROR = 0x70
 
 
+class Restartable(Protocol):
+    """The DTLS channel, as far as this one knows it."""
+
+    def restart(self, now: float) -> list[Action]: ...
+
+
 class State(Enum):
     UP = "up"
     REKEYING = "rekeying"
@@ -43,8 +50,10 @@ class State(Enum):
 class CstpController:
     """One tunnel connection, from its CONNECT on.  `now`: when the CONNECT was answered."""
 
-    def __init__(self, timers: Timers, now: float) -> None:
+    def __init__(self, timers: Timers, now: float, datagrams: Restartable | None = None) -> None:
+        """datagrams: the channel beside this one, which takes its keys from it."""
         self.state = State.UP
+        self._datagrams = datagrams
         self._timers = timers
         self._received_at = self._sent_at = now
         self._dpd_at = -inf  # when the last DPD-REQ went out
@@ -90,7 +99,7 @@ class CstpController:
             return self._renew("the keys could not be renewed in place")
         self.state = State.UP
         self._rekeyed_at, self._rekey_began = now, inf
-        return []
+        return self._datagrams.restart(now) if self._datagrams is not None else []
 
     def goodbye(self, reason: str) -> list[Action]:
         """A DISCONNECT that ends the session at the gateway: its cookie is dead afterwards."""

@@ -1,7 +1,7 @@
 """The gateway's answer to the CONNECT, header by header -> TunnelConfig and the controller's timers.
 
 What is wrong is dropped with a warning where the tunnel can live without it, and refused where it cannot: no address,
-no MTU, an encoding that was not offered.  The X-DTLS headers wait for the DTLS channel; only its MTU counts already.
+no MTU, an encoding that was not offered.  What it says of DTLS is read in dtls_terms.py.
 Source: anyconnect.md section 3.3, Q24 to Q28; host-config.md section 11.
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from ipaddress import IPv4Address
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from protocols import networks
+from protocols.anyconnect.dtls_terms import DtlsOffer, DtlsTerms, dtls_terms
 from protocols.anyconnect.headers import Headers
 from protocols.anyconnect.mtu import MAX_TUNNEL, MIN_IPV6, MIN_TUNNEL
+from protocols.anyconnect.timers import RekeyMethod, Timers
 from protocols.base import Address, Interface, Network, TunnelConfig
 from protocols.errors import ConfigurationRefused
 from protocols.networks import shown
@@ -33,12 +34,6 @@ MIN_DPD = 2  # seconds
 _SEPARATORS = re.compile(r"[\s,;]+")
 
 
-class RekeyMethod(Enum):
-    NONE = "none"
-    SSL = "ssl"
-    NEW_TUNNEL = "new-tunnel"
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the CONNECT asked for.  force_dpd: seconds, 0: as the gateway says.  mtu: 0: as the gateway says."""
@@ -47,28 +42,17 @@ class Asked:
     mtu: int = 0
     force_dpd: int = 0
     encodings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Timers:
-    """Seconds; 0: none.  session: until the session ends, alert: how long before that to warn."""
-
-    dpd: int = 0
-    keepalive: int = 0
-    rekey: int = 0
-    rekey_method: RekeyMethod = RekeyMethod.NONE
-    session: int = 0
-    alert: int = 0
-    idle: int = 0
+    dtls: DtlsOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """encoding: of CSTP packets, one of those asked for; empty: none."""
+    """encoding: of CSTP packets, one of those asked for; empty: none.  dtls: None: none was agreed on."""
 
     config: TunnelConfig
     timers: Timers
     encoding: str = ""
+    dtls: DtlsTerms | None = None
 
 
 def negotiate(answer: Sequence[tuple[str, str]], asked: Asked) -> Negotiated:
@@ -84,6 +68,7 @@ def negotiate(answer: Sequence[tuple[str, str]], asked: Asked) -> Negotiated:
     excludes, exclude_local_lan = _excludes(headers, ipv6)
     includes = _includes(headers, addresses, excludes, ipv6)
     dns: list[Address] = _distinct(headers, _server(ipv6), "X-CSTP-DNS", "X-CSTP-DNS-IP6")
+    dtls = dtls_terms(headers, asked.dtls, timers.dpd if asked.force_dpd else 0) if asked.dtls else None
     split_dns = [part for _, value in headers.all("X-CSTP-Split-DNS") for part in _SEPARATORS.split(value)]
     config = TunnelConfig(
         addresses=addresses,
@@ -108,7 +93,7 @@ def negotiate(answer: Sequence[tuple[str, str]], asked: Asked) -> Negotiated:
         raw=headers.raw(),
         warnings=headers.warnings,  # last: everything above may add to them
     )
-    return Negotiated(config, timers, encoding)
+    return Negotiated(config, timers, encoding, dtls)
 
 
 def _encoding(headers: Headers, asked: Asked) -> str:

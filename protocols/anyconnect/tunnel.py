@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from protocols.anyconnect import cookies, mtu, options
 from protocols.anyconnect.agent import host_name, user_agent
 from protocols.anyconnect.controller import CstpController
+from protocols.anyconnect.dtls_ciphers import offered
+from protocols.anyconnect.dtls_terms import DtlsOffer
 from protocols.base import Ticket, Tunnel, TunnelOptions
-from protocols.errors import ConnectRefused, CookieRejected, GatewayUnavailable, ProtocolError
+from protocols.errors import ConfigurationRefused, ConnectRefused, CookieRejected, GatewayUnavailable, ProtocolError
 from protocols.text import one_line
 from transports.http import open_stream
 from transports.http_url import Url
@@ -30,12 +32,13 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
     """Open the tunnel.  now: monotonic seconds.  Raises ProtocolError or TransportError."""
     cookie = cookies.parse(ticket.cookie)
     url = Url.parse(ticket.connect_url)
-    headers = request_headers(cookie, wishes, _gateway_address(dialer, ticket, url), url.port)
+    offer = dtls_offer(dialer, wishes)
+    headers = request_headers(cookie, wishes, _gateway_address(dialer, ticket, url), url.port, offer)
     # One try more on a new connection, if this one is lost before the status line, is open_stream's (3.2).
     response, stream, unread = await open_stream(dialer, "CONNECT", f"https://{url.authority}{PATH}", headers)
     try:
         check_status(response)
-        asked = options.Asked(wishes.ipv6, wishes.mtu, wishes.force_dpd, encodings(wishes))
+        asked = options.Asked(wishes.ipv6, wishes.mtu, wishes.force_dpd, encodings(wishes), offer)
         negotiated = options.negotiate(response.headers, asked)
     except ProtocolError:
         await stream.close()
@@ -44,7 +47,25 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
     if not config.banner:
         config = replace(config, banner=ticket.banner)
     chosen = (("cstp.compression", negotiated.encoding.encode()),) if negotiated.encoding else ()
-    return Tunnel(stream, unread, FRAMING, config, CstpController(negotiated.timers, now), chosen)
+    tunnel = Tunnel(stream, unread, FRAMING, config, CstpController(negotiated.timers, now), chosen)
+    if offer is not None and negotiated.dtls is not None:
+        from protocols.anyconnect import dtls
+
+        life = dtls.controller(negotiated.dtls, config)
+        tunnel.controller = CstpController(negotiated.timers, now, life)
+        tunnel.datagrams = dtls.channel(dialer, stream, negotiated.dtls, offer, life, wishes.local_port)
+    return tunnel
+
+
+def dtls_offer(dialer: Dialer, wishes: TunnelOptions) -> DtlsOffer | None:
+    """None: no datagrams are wanted, or they could not get through (3.1).  Raises ConfigurationRefused: bad names."""
+    if not wishes.datagrams or dialer.through_proxy:
+        return None
+    try:
+        modes = offered(wishes.dtls_ciphers)
+    except ValueError as exc:
+        raise ConfigurationRefused("dtls-ciphers", str(exc)) from exc
+    return DtlsOffer(modes, encodings(wishes))
 
 
 def encodings(wishes: TunnelOptions) -> tuple[str, ...]:
@@ -57,12 +78,13 @@ def encodings(wishes: TunnelOptions) -> tuple[str, ...]:
 
 
 def request_headers(
-    cookie: cookies.SessionCookie, wishes: TunnelOptions, gateway: str, port: int = 443
+    cookie: cookies.SessionCookie,
+    wishes: TunnelOptions,
+    gateway: str,
+    port: int = 443,
+    offer: DtlsOffer | None = None,
 ) -> list[tuple[str, str]]:
-    """gateway: its numeric address, or empty if unknown.
-
-    The places for the STRAP headers (2.12) and the X-DTLS headers (6) are marked.
-    """
+    """gateway: its numeric address, or empty if unknown.  The place for the STRAP headers (2.12) is marked."""
     outer_ipv6 = ":" in gateway
     base, wanted = mtu.requested(
         base=wishes.base_mtu, mtu=wishes.mtu, path=path_mtu(gateway, port), outer_ipv6=outer_ipv6
@@ -84,7 +106,7 @@ def request_headers(
     headers += [("X-CSTP-Address", str(address.ip)) for address in held]
     if wishes.ipv6:
         headers.append(("X-CSTP-Full-IPv6-Capability", "true"))
-    return headers  # here: X-DTLS-*
+    return headers + (offer.headers() if offer is not None else [])
 
 
 def check_status(response: Response) -> None:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from protocols.anyconnect.controller import CstpController
-from protocols.anyconnect.options import Timers
+from protocols.anyconnect.timers import Timers
 from protocols.base import Tunnel, TunnelConfig
 from protocols.framing.cstp import Encoder, Kind
 from tests.transports.tlspair import End, tls_pair
 from transports.errors import EngineError
 from transports.pump import Pump
-from vpnclient.carrier import Carrier, Outcome, Why
+from vpnclient.carrier import Carrier, Hooks, Outcome, Why
 
 CONFIG = TunnelConfig(addresses=(IPv4Interface("10.0.0.2/24"),), mtu=1400)
 ENCODER = Encoder()
@@ -34,7 +34,7 @@ class Stream:
         self.native = end.native
         self.calls: list[str] = []
 
-    def detach(self) -> None:
+    def detach(self, exporter: object = None) -> None:
         self.calls.append("detach")
 
     def reattach(self) -> None:
@@ -69,7 +69,7 @@ def bench(timers: Timers | None = None) -> Iterator[Bench]:
         device: Any = ours
         link: Any = stream
         tunnel = Tunnel(link, b"", "cstp", CONFIG, controller)
-        carrier = Carrier(device, tunnel, warn=warnings.append, tick=lambda stats: None)
+        carrier = Carrier(device, tunnel, Hooks(warn=warnings.append, tick=lambda stats: None))
         yield Bench(carrier, stream, server, warnings)
         assert stream.calls == ["detach", "reattach", "close"]
 

@@ -17,7 +17,7 @@ from protocols.base import Secret, Ticket, TunnelConfig
 from protocols.errors import CookieRejected, GatewayUnavailable, InputRequired, SignInFailed
 from transports.errors import CertificateSummary, NotTrusted, Unreachable
 from vpnclient import session as module
-from vpnclient.carrier import Outcome, Why
+from vpnclient.carrier import Hooks, Outcome, Why
 from vpnclient.errors import Exit, HostError
 from vpnclient.events import Event, Failed, RetryScheduled, State, StateChanged, Warned
 from vpnclient.host import Applied
@@ -124,7 +124,7 @@ def carrier_of(outcomes: list[Outcome]) -> Any:
     """A Carrier that ends at once with the next outcome, or carries until it is stopped when there is none left."""
 
     class FakeCarrier:
-        def __init__(self, tun: object, tunnel: Any, **hooks: Callable[..., None]) -> None:
+        def __init__(self, tun: object, tunnel: Any, hooks: Hooks) -> None:
             self._tunnel = tunnel
             self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -132,7 +132,7 @@ def carrier_of(outcomes: list[Outcome]) -> Any:
             sink = SimpleNamespace(dropped_full=0, refused=0, not_ip=0, oversize=0)
             return SimpleNamespace(
                 rx_bytes=1, tx_bytes=2, rx_packets=3, tx_packets=4, sink=sink,
-                dropped_tx_oversize=0, dropped_tx_not_ip=0, dropped_controls_up=0,
+                dropped_tx_oversize=0, dropped_tx_not_ip=0, dropped_controls_up=0, dropped_tx_switched=0, udp={},
             )  # fmt: skip
 
         def counters(self) -> dict[str, int]:
@@ -178,7 +178,7 @@ class Stage:
                 protocol=self.protocol,
                 dialer=SimpleNamespace(forget=lambda host: None),
                 host=self.host,
-                open_device=lambda name: self.device,
+                open_device=lambda name, *, offload: self.device,
                 carrier=carrier_of(self.outcomes),
             )
 

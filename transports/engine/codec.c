@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const struct ve_codec_ops *const framings[] = {
-	&ve_array, &ve_capsule, &ve_cstp, &ve_esp, &ve_gpst, &ve_ift, &ve_oncp,
+	&ve_array, &ve_capsule, &ve_cstp, &ve_cstp_dtls, &ve_esp, &ve_gpst, &ve_ift, &ve_oncp,
 	&ve_ppp_f5, &ve_ppp_f5_hdlc, &ve_ppp_fortinet,
 };
 

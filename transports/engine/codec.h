@@ -84,6 +84,7 @@ int ve_codec_refuse(struct ve_codec *codec, const char *format, ...) __attribute
 extern const struct ve_codec_ops ve_array;
 extern const struct ve_codec_ops ve_capsule;
 extern const struct ve_codec_ops ve_cstp;
+extern const struct ve_codec_ops ve_cstp_dtls;
 extern const struct ve_codec_ops ve_esp;
 extern const struct ve_codec_ops ve_gpst;
 extern const struct ve_codec_ops ve_ift;

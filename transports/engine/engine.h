@@ -454,7 +454,10 @@ enum {	/* why a pump stopped by itself, or what it tells besides control frames 
 	VE_EVENT_DEVICE_GONE = 4,
 	VE_EVENT_REKEYED = 5,
 	VE_EVENT_REKEY_FAILED = 6,
-	VE_EVENT_STOPPED = 7		/* asked for by ve_pump_stop */
+	VE_EVENT_STOPPED = 7,		/* asked for by ve_pump_stop */
+	VE_EVENT_DATAGRAMS_LOST = 8,	/* the datagram link failed, text says why; packets go by the stream again */
+	VE_EVENT_OPTION_REFUSED = 9,	/* ve_pump_set_datagrams was in vain; text says why */
+	VE_EVENT_PATH_MTU = 10		/* the way to the gateway takes less; text: bytes of the largest IP packet */
 };
 
 struct ve_pump_stats {	/* published once a turn of the thread, at least before it sleeps */
@@ -470,12 +473,29 @@ struct ve_pump_stats {	/* published once a turn of the thread, at least before i
 	uint64_t dropped_controls_up;	/* the queue to Python was full */
 	uint64_t super_packets;		/* read from the device, and cut */
 	uint64_t tun_bad_vnet;		/* reads dropped: their virtio header lies */
-	struct ve_sink_stats sink;
+	uint64_t dropped_tx_switched;	/* waited for the stream when packets went over to datagrams */
+	uint64_t links;			/* datagram links that were attached */
+	uint64_t last_rx_datagram_ns, last_tx_datagram_ns;
+	struct ve_sink_stats sink;	/* of all links, as the next two are of all datagram links */
+	struct ve_datagram_stats datagrams;
+	struct ve_dtls_stats dtls;
 };
 
+/* The datagram link of a pump: a UDP socket, perhaps DTLS on it, and a framing of datagrams. */
+struct ve_link;
+/* fd: a connected, non-blocking UDP socket, of which it keeps a duplicate.  dtls: established, taken over unless NULL is
+ * returned; NULL: the framing protects its packets by itself.  largest: bytes of the largest datagram. */
+VE_API struct ve_link *ve_link_new(int fd, struct ve_dtls *dtls, const char *framing, size_t largest, char *err,
+				   size_t err_size);
+VE_API void ve_link_free(struct ve_link *link);		/* one that was not attached */
+/* An option of its framing, as ve_codec_set, before it is attached. */
+VE_API int ve_link_set(struct ve_link *link, const char *option, const uint8_t *value, size_t length, char *err,
+		       size_t err_size);
+
 struct ve_pump;
-/* Joins an attached TUN descriptor and an established TLS connection; owns neither.  first: bytes of framing that
- * were read with the HTTP answer.  mtu: the largest packet taken from the device. */
+/* Joins an attached TUN descriptor and an established TLS connection, its stream; owns neither.  first: bytes of framing
+ * that were read with the HTTP answer.  mtu: the largest packet taken from the device.  tls NULL: a datagram link, attached
+ * before the start, is all it has. */
 VE_API struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing, size_t mtu,
 				   const uint8_t *first, size_t first_length, char *err, size_t err_size);
 /* Before the start: an option of the pump's framing, as ve_codec_set.  VE_OK, or VE_ERROR with a text in err. */
@@ -486,13 +506,23 @@ VE_API int ve_pump_offload(struct ve_pump *pump, unsigned int offload);
 VE_API int ve_pump_start(struct ve_pump *pump);	/* once */
 VE_API int ve_pump_event_fd(const struct ve_pump *pump);	/* readable: controls or events wait */
 /* Any thread: */
-VE_API int ve_pump_send_control(struct ve_pump *pump, uint32_t kind, const uint8_t *payload, size_t length);
-VE_API int ve_pump_next_control(struct ve_pump *pump, struct ve_control *out);	/* VE_OK or VE_EMPTY */
+/* Take over a datagram link, in the place of the one before, which says goodbye.  Both links receive; packets leave by it
+ * once ve_pump_use_datagrams says so.  VE_ERROR with a text in err: the link is still the caller's. */
+VE_API int ve_pump_attach(struct ve_pump *pump, struct ve_link *link, char *err, size_t err_size);
+VE_API void ve_pump_detach(struct ve_pump *pump);	/* say goodbye on the datagram link, if there is one */
+VE_API void ve_pump_use_datagrams(struct ve_pump *pump, int yes);	/* packets leave by it, while there is one */
+/* An option of the datagram link's framing while it runs; a refusal is an event.  VE_FULL: too many wait. */
+VE_API int ve_pump_set_datagrams(struct ve_pump *pump, const char *option, const uint8_t *value, size_t length);
+/* datagrams: 1 of the datagram link, 0 of the stream. */
+VE_API int ve_pump_send_control(struct ve_pump *pump, int datagrams, uint32_t kind, const uint8_t *payload, size_t length);
+VE_API int ve_pump_next_control(struct ve_pump *pump, int datagrams, struct ve_control *out);	/* VE_OK or VE_EMPTY */
 VE_API int ve_pump_next_event(struct ve_pump *pump, int *event, char *text, size_t text_size);
 VE_API int ve_pump_set_mtu(struct ve_pump *pump, size_t mtu);
 VE_API int ve_pump_rekey(struct ve_pump *pump);
+/* As ve_tls_export, of the stream that the pump has.  VE_OK, or VE_ERROR: no stream, refused, or no answer in time. */
+VE_API int ve_pump_export(struct ve_pump *pump, const char *label, uint8_t *out, size_t length);
 VE_API void ve_pump_stats(struct ve_pump *pump, struct ve_pump_stats *out);
-VE_API int ve_pump_counter(struct ve_pump *pump, size_t index, const char **name, uint64_t *value);	/* the codec's */
+VE_API int ve_pump_counter(struct ve_pump *pump, int datagrams, size_t index, const char **name, uint64_t *value);	/* the codec's */
 /* Flush what is queued (waiting at most linger_ms), end the thread and join it.  Then the TLS object is the caller's again. */
 VE_API void ve_pump_stop(struct ve_pump *pump, int linger_ms);
 VE_API void ve_pump_free(struct ve_pump *pump);

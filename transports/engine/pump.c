@@ -1,11 +1,13 @@
 /*
- * pump.c: a pump as other threads see it: its life, its mailbox, its statistics.  The thread is in pump_loop.c.
+ * pump.c: a pump as other threads see it: its life, its mailbox, its statistics.  The thread is in pump_loop.c and what
+ * that names.
  *
  * A lock guards the mailbox alone.  Statistics are the thread's own and are published once a turn, word by word, relaxed:
  * a reader sees each count whole, though not all of the same instant.
  */
 #include "pump.h"
 
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +18,8 @@
 
 enum {
 	QUEUE_BYTES = 262144,	/* of control frames, each way */
-	MIN_MTU = 68		/* bytes; the least IPv4 allows */
+	MIN_MTU = 68,		/* bytes; the least IPv4 allows */
+	EXPORT_PATIENCE = 2	/* seconds; the thread looks after every turn */
 };
 
 uint64_t ve_pump_clock(void)
@@ -38,27 +41,41 @@ static void ring(int fd)
 
 /* ---- life ----------------------------------------------------------------------------------------------------- */
 
-static int open_parts(struct ve_pump *pump, const char *framing, size_t mtu, char *err, size_t err_size)
+/* Bytes of the largest packet that can leave. */
+static size_t largest_packet(const struct ve_pump *pump)
+{
+	return pump->codec ? ve_codec_max_payload(pump->codec) : VE_MAX_PACKET;
+}
+
+static int open_stream(struct ve_pump *pump, const char *framing, size_t mtu, char *err, size_t err_size)
 {
 	pump->codec = ve_codec_new(framing, err, err_size);
 	if (!pump->codec)
 		return VE_ERROR;
 	if (!ve_codec_streams(pump->codec)) {
-		snprintf(err, err_size, "framing %s is one of datagrams: no pump carries it", framing);
-		return VE_ERROR;
-	}
-	if (mtu < MIN_MTU || mtu > ve_codec_max_payload(pump->codec)) {
-		snprintf(err, err_size, "mtu: got %zu, want %d..%zu", mtu, MIN_MTU, ve_codec_max_payload(pump->codec));
+		snprintf(err, err_size, "framing %s is one of datagrams: no stream carries it", framing);
 		return VE_ERROR;
 	}
 	pump->sink = ve_sink_tun(pump->tun_fd, mtu, err, err_size);
-	if (!pump->sink)
+	return pump->sink ? VE_OK : VE_ERROR;
+}
+
+static int open_parts(struct ve_pump *pump, const char *framing, size_t mtu, char *err, size_t err_size)
+{
+	if (pump->tls && open_stream(pump, framing, mtu, err, err_size) != VE_OK)
 		return VE_ERROR;
+	if (mtu < MIN_MTU || mtu > largest_packet(pump)) {
+		snprintf(err, err_size, "mtu: got %zu, want %d..%zu", mtu, MIN_MTU, largest_packet(pump));
+		return VE_ERROR;
+	}
 	pump->up = ve_queue_new(VE_PUMP_QUEUE, QUEUE_BYTES);
 	pump->down = ve_queue_new(VE_PUMP_QUEUE, QUEUE_BYTES);
+	pump->up_datagrams = ve_queue_new(VE_PUMP_QUEUE, QUEUE_BYTES);
+	pump->down_datagrams = ve_queue_new(VE_PUMP_QUEUE, QUEUE_BYTES);
 	pump->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	pump->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (!pump->up || !pump->down || pump->wake_fd < 0 || pump->event_fd < 0) {
+	if (!pump->up || !pump->down || !pump->up_datagrams || !pump->down_datagrams || pump->wake_fd < 0 ||
+	    pump->event_fd < 0) {
 		snprintf(err, err_size, "pump: out of memory or descriptors");
 		return VE_ERROR;
 	}
@@ -75,6 +92,7 @@ struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing,
 		return NULL;
 	}
 	pthread_mutex_init(&pump->lock, NULL);
+	pthread_cond_init(&pump->exported, NULL);
 	pump->tun_fd = tun_fd;
 	pump->tls = tls;
 	pump->wake_fd = pump->event_fd = -1;
@@ -102,9 +120,9 @@ int ve_pump_set(struct ve_pump *pump, const char *option, const uint8_t *value, 
 		snprintf(err, err_size, "pump: option %s comes after the start", option);
 		return VE_ERROR;
 	}
-	if (ve_codec_set(pump->codec, option, value, length) == VE_OK)
+	if (pump->codec && ve_codec_set(pump->codec, option, value, length) == VE_OK)
 		return VE_OK;
-	snprintf(err, err_size, "%s", ve_codec_error(pump->codec));
+	snprintf(err, err_size, "%s", pump->codec ? ve_codec_error(pump->codec) : "pump: it has no stream");
 	return VE_ERROR;
 }
 
@@ -115,13 +133,74 @@ int ve_pump_offload(struct ve_pump *pump, unsigned int offload)
 
 	if (pump->running || pump->stop_at)
 		return VE_ERROR;
+	pump->offload = offload;
+	if (!pump->codec)
+		return VE_OK;		/* a datagram link brings its own sink */
 	sink = ve_sink_tun_offload(pump->tun_fd, pump->mtu, offload, err, sizeof(err));
 	if (!sink)
 		return VE_ERROR;
 	ve_sink_free(pump->sink);
 	pump->sink = sink;
-	pump->offload = offload;
 	return VE_OK;
+}
+
+/* Its sink is made here: the thread does not allocate. */
+int ve_pump_attach(struct ve_pump *pump, struct ve_link *link, char *err, size_t err_size)
+{
+	struct ve_link *before;
+
+	if (link->sink) {
+		snprintf(err, err_size, "datagram link: it is attached already");
+		return VE_ERROR;
+	}
+	link->sink = ve_sink_tun_offload(pump->tun_fd, pump->mtu, pump->offload, err, err_size);
+	if (!link->sink)
+		return VE_ERROR;
+	pthread_mutex_lock(&pump->lock);
+	before = pump->offered;
+	pump->offered = link;
+	pthread_mutex_unlock(&pump->lock);
+	ve_link_free(before);
+	ring(pump->wake_fd);
+	return VE_OK;
+}
+
+void ve_pump_detach(struct ve_pump *pump)
+{
+	struct ve_link *before;
+
+	pthread_mutex_lock(&pump->lock);
+	before = pump->offered;
+	pump->offered = NULL;
+	pump->detach_wanted = 1;
+	pthread_mutex_unlock(&pump->lock);
+	ve_link_free(before);
+	ring(pump->wake_fd);
+}
+
+void ve_pump_use_datagrams(struct ve_pump *pump, int yes)
+{
+	pump->use_datagrams = yes;
+	ring(pump->wake_fd);
+}
+
+int ve_pump_set_datagrams(struct ve_pump *pump, const char *option, const uint8_t *value, size_t length)
+{
+	struct ve_link_options *options = &pump->options;
+	int rc = VE_FULL;
+
+	if (strlen(option) >= VE_LINK_OPTION_NAME || length > VE_LINK_OPTION_VALUE)
+		return VE_ERROR;
+	pthread_mutex_lock(&pump->lock);
+	if (options->count < VE_LINK_OPTIONS) {
+		snprintf(options->of[options->count].name, VE_LINK_OPTION_NAME, "%s", option);
+		memcpy(options->of[options->count].value, value, length);
+		options->of[options->count++].length = length;
+		rc = VE_OK;
+	}
+	pthread_mutex_unlock(&pump->lock);
+	ring(pump->wake_fd);
+	return rc;
 }
 
 /* Signals are for the program's other threads. */
@@ -157,12 +236,18 @@ void ve_pump_free(struct ve_pump *pump)
 	ve_pump_stop(pump, 0);
 	ve_queue_free(pump->up);
 	ve_queue_free(pump->down);
+	ve_queue_free(pump->up_datagrams);
+	ve_queue_free(pump->down_datagrams);
+	ve_link_free(pump->offered);
+	ve_link_free(pump->link);
+	OPENSSL_cleanse(&pump->options, sizeof(pump->options));
 	ve_sink_free(pump->sink);
 	ve_codec_free(pump->codec);
 	if (pump->wake_fd >= 0)
 		close(pump->wake_fd);
 	if (pump->event_fd >= 0)
 		close(pump->event_fd);
+	pthread_cond_destroy(&pump->exported);
 	pthread_mutex_destroy(&pump->lock);
 	free(pump->first);
 	free(pump);
@@ -178,7 +263,7 @@ int ve_pump_event_fd(const struct ve_pump *pump)
 /* With the lock held: event_fd is readable exactly while something waits. */
 static void signal_owner(struct ve_pump *pump)
 {
-	int waiting = pump->event_count || ve_queue_count(pump->up);
+	int waiting = pump->event_count || ve_queue_count(pump->up) || ve_queue_count(pump->up_datagrams);
 	uint64_t count;
 
 	if (waiting && !pump->signalled)
@@ -204,28 +289,41 @@ void ve_pump_post_event(struct ve_pump *pump, int event, const char *text)
 	pthread_mutex_unlock(&pump->lock);
 }
 
-/* What the codec decoded goes up. */
-void ve_pump_post_controls(struct ve_pump *pump)
+/* What a codec decoded goes up. */
+void ve_pump_post_controls(struct ve_pump *pump, struct ve_codec *codec, int datagrams)
 {
 	struct ve_control *control = &pump->control;
+	struct ve_queue *up = datagrams ? pump->up_datagrams : pump->up;
 
 	pthread_mutex_lock(&pump->lock);
-	while (ve_codec_next_control(pump->codec, control) == VE_OK) {
+	while (ve_codec_next_control(codec, control) == VE_OK) {
 		pump->stats.rx_controls++;
-		if (ve_queue_push(pump->up, control->kind, control->payload, control->length) != VE_OK)
+		if (ve_queue_push(up, control->kind, control->payload, control->length) != VE_OK)
 			pump->stats.dropped_controls_up++;
 	}
 	signal_owner(pump);
 	pthread_mutex_unlock(&pump->lock);
 }
 
-int ve_pump_next_control(struct ve_pump *pump, struct ve_control *out)
+int ve_pump_take_control(struct ve_pump *pump, struct ve_queue *down, struct ve_control *control)
 {
 	int rc;
 
 	pthread_mutex_lock(&pump->lock);
-	rc = ve_queue_peek(pump->up, out);
-	ve_queue_pop(pump->up);
+	rc = ve_queue_peek(down, control);
+	ve_queue_pop(down);
+	pthread_mutex_unlock(&pump->lock);
+	return rc;
+}
+
+int ve_pump_next_control(struct ve_pump *pump, int datagrams, struct ve_control *out)
+{
+	struct ve_queue *up = datagrams ? pump->up_datagrams : pump->up;
+	int rc;
+
+	pthread_mutex_lock(&pump->lock);
+	rc = ve_queue_peek(up, out);
+	ve_queue_pop(up);
 	signal_owner(pump);
 	pthread_mutex_unlock(&pump->lock);
 	return rc;
@@ -250,14 +348,14 @@ int ve_pump_next_event(struct ve_pump *pump, int *event, char *text, size_t text
 	return rc;
 }
 
-int ve_pump_send_control(struct ve_pump *pump, uint32_t kind, const uint8_t *payload, size_t length)
+int ve_pump_send_control(struct ve_pump *pump, int datagrams, uint32_t kind, const uint8_t *payload, size_t length)
 {
 	int rc;
 
-	if (length > ve_codec_max_payload(pump->codec))
+	if (length > (datagrams ? VE_MAX_PACKET : largest_packet(pump)))
 		return VE_ERROR;
 	pthread_mutex_lock(&pump->lock);
-	rc = ve_queue_push(pump->down, kind, payload, length);
+	rc = ve_queue_push(datagrams ? pump->down_datagrams : pump->down, kind, payload, length);
 	pthread_mutex_unlock(&pump->lock);
 	if (rc == VE_OK)
 		ring(pump->wake_fd);
@@ -268,7 +366,7 @@ int ve_pump_send_control(struct ve_pump *pump, uint32_t kind, const uint8_t *pay
 
 int ve_pump_set_mtu(struct ve_pump *pump, size_t mtu)
 {
-	if (mtu < MIN_MTU || mtu > ve_codec_max_payload(pump->codec))
+	if (mtu < MIN_MTU || mtu > largest_packet(pump))
 		return VE_ERROR;
 	pump->mtu = mtu;
 	ring(pump->wake_fd);
@@ -282,6 +380,45 @@ int ve_pump_rekey(struct ve_pump *pump)
 	return VE_OK;
 }
 
+/* With the lock held: wait until the thread has answered.  VE_OK or VE_ERROR. */
+static int exported(struct ve_pump *pump, uint8_t *out)
+{
+	struct ve_export *export = &pump->export;
+	struct timespec until;
+	int rc = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += EXPORT_PATIENCE;
+	while (export->state == VE_EXPORT_WANTED && rc == 0)
+		rc = pthread_cond_timedwait(&pump->exported, &pump->lock, &until);
+	rc = export->state == VE_EXPORT_DONE ? VE_OK : VE_ERROR;
+	if (rc == VE_OK)
+		memcpy(out, export->out, export->length);
+	OPENSSL_cleanse(export, sizeof(*export));
+	return rc;
+}
+
+int ve_pump_export(struct ve_pump *pump, const char *label, uint8_t *out, size_t length)
+{
+	struct ve_export *export = &pump->export;
+	int rc = VE_ERROR;
+
+	if (!pump->tls || strlen(label) >= sizeof(export->label) || length > sizeof(export->out))
+		return VE_ERROR;
+	if (!pump->running)
+		return ve_tls_export(pump->tls, label, out, length);
+	pthread_mutex_lock(&pump->lock);
+	if (export->state == VE_EXPORT_NONE) {
+		snprintf(export->label, sizeof(export->label), "%s", label);
+		export->length = length;
+		export->state = VE_EXPORT_WANTED;
+		ring(pump->wake_fd);
+		rc = exported(pump, out);
+	}
+	pthread_mutex_unlock(&pump->lock);
+	return rc;
+}
+
 void ve_pump_stats(struct ve_pump *pump, struct ve_pump_stats *out)
 {
 	uint64_t words[VE_PUMP_STATS];
@@ -292,17 +429,24 @@ void ve_pump_stats(struct ve_pump *pump, struct ve_pump_stats *out)
 	memcpy(out, words, sizeof(*out));
 }
 
-int ve_pump_counter(struct ve_pump *pump, size_t index, const char **name, uint64_t *value)
+static int counter(const struct ve_codec_ops *ops, const _Atomic uint64_t *values, size_t index, const char **name,
+		   uint64_t *value)
 {
-	const char *const *names = pump->codec->ops->counters;
 	size_t i;
 
-	for (i = 0; names[i]; i++) {
+	for (i = 0; ops && ops->counters[i]; i++) {
 		if (i == index) {
-			*name = names[i];
-			*value = atomic_load_explicit(&pump->counters[i], memory_order_relaxed);
+			*name = ops->counters[i];
+			*value = atomic_load_explicit(&values[i], memory_order_relaxed);
 			return VE_OK;
 		}
 	}
 	return VE_EMPTY;
+}
+
+int ve_pump_counter(struct ve_pump *pump, int datagrams, size_t index, const char **name, uint64_t *value)
+{
+	if (datagrams)
+		return counter(pump->link_ops, pump->link_counters, index, name, value);
+	return counter(pump->codec ? pump->codec->ops : NULL, pump->counters, index, name, value);
 }

@@ -34,7 +34,6 @@ ONLY_HERE: tuple[Item, ...] = (
          "Show HTTP requests and answers, without their secrets."),
     Item("version", _FLAG, "", ("--version", "-V"), Panel.OUTPUT, "Show the version.", hidden=True),
     # Accepted so that scripts made for openconnect go on working; there is nothing to do.
-    Item("no_dtls", _FLAG, "", ("--no-udp", "--no-dtls"), Panel.TUNNEL, "Use TLS only.", hidden=True),
     Item("pfs", _FLAG, "", ("--pfs",), Panel.TRUST, "Always on.", hidden=True),
     Item("no_deflate", _FLAG, "", ("--no-deflate", "-D"), Panel.TUNNEL, "Always so.", hidden=True),
     Item("no_external_auth", _FLAG, "", ("--no-external-auth",), Panel.SIGN_IN, "Always so.", hidden=True),
@@ -69,9 +68,6 @@ ABSENT: Mapping[str, str] = {
     "-e": "leave it out",
     "--http-auth": "",
     "--proxy-auth": "give user and password in the URL of --proxy",
-    "--dtls-ciphers": "leave it out: only TLS is used",
-    "--dtls12-ciphers": "leave it out: only TLS is used",
-    "--dtls-local-port": "leave it out: only TLS is used",
     "--gnutls-priority": "give the ciphers in a profile: tls.ciphers",
     "--juniper": "",
     "--force-trojan": "use --csd-interval",

@@ -1,6 +1,6 @@
 """A terminal: coloured lines, and below them one live line while the tunnel is up.
 
-    connected  0:12:34  down 12.3 Mbit/s  up 1.2 Mbit/s  1 reconnect  vpn.example.com  10.0.0.5  tun0
+    connected  0:12:34  down 12.3 Mbit/s  up 1.2 Mbit/s  1 reconnect  DTLS  vpn.example.com  10.0.0.5  tun0
 
 What changes comes first: a narrow terminal cuts off the end.
 It is drawn anew with each event, so at least once a second while statistics come, and taken away while a question is
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from vpnclient.events import Configured, Event, RetryScheduled, State, StateChanged, Statistics
+from vpnclient.events import ChannelChanged, Configured, Event, RetryScheduled, State, StateChanged, Statistics
 from vpnclient.view.plain import PlainView
 from vpnclient.view.text import Level, counted, duration, rate
 
@@ -33,7 +33,7 @@ class StatusLine:
     def __init__(self, target: str) -> None:
         self._target = target
         self._state: State | None = None
-        self._address = self._interface = self._retry = ""
+        self._address = self._interface = self._retry = self._channel = ""
         self._last: Statistics | None = None
         self._measured: Statistics | None = None  # where the next measurement of the rates begins
         self._down = self._up = 0.0  # bits per second
@@ -46,6 +46,8 @@ class StatusLine:
         match event:
             case StateChanged():
                 self._state, self._retry = event.state, ""
+            case ChannelChanged():
+                self._channel = event.name
             case Configured():
                 self._address = " ".join(address.partition("/")[0] for address in event.addresses)
                 self._interface = event.interface
@@ -76,7 +78,7 @@ class StatusLine:
             parts.append(self._retry)
         if self._last is not None and self._last.reconnects:
             parts.append(counted(self._last.reconnects, "reconnect"))
-        parts += [self._target, self._address, self._interface]
+        parts += [self._channel, self._target, self._address, self._interface]
         return line.append("  " + "  ".join(part for part in parts if part), style="not bold default")
 
 

@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from vpnclient.events import (
     Banner,
+    ChannelChanged,
     Configured,
     Event,
     Failed,
@@ -58,6 +59,8 @@ def lines(event: Event) -> list[Line]:
                 Line(Level.INFO, f"link to {event.peer}: {event.version}, {event.cipher}"),
                 Line(Level.DEBUG, f"the gateway's key is {event.pin}"),
             ]
+        case ChannelChanged(name, detail):
+            return [Line(Level.INFO, f"packets go by {name}" + (f": {detail}" if detail else ""))]
         case Configured():
             return _configured(event)
         case Banner(text):

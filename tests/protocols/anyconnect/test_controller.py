@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.anyconnect.controller import CstpController, State
-from protocols.anyconnect.options import RekeyMethod, Timers
+from protocols.anyconnect.timers import RekeyMethod, Timers
 from protocols.base import Action, Control, Dismissed, Ended, Reconnect, Rekey, Send, Traffic, Warn
 
 DPD_REQ, DPD_RESP, DISCONNECT, KEEPALIVE, TERMINATE = 3, 4, 5, 7, 9

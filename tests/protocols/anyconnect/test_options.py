@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.anyconnect.options import Asked, Negotiated, RekeyMethod, Timers, negotiate
+from protocols.anyconnect.options import Asked, Negotiated, negotiate
+from protocols.anyconnect.timers import RekeyMethod, Timers
 from protocols.base import TunnelConfig
 from protocols.errors import ConfigurationRefused
 

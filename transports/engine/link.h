@@ -1,0 +1,24 @@
+/*
+ * link.h: the datagram link of a pump: a UDP socket, perhaps DTLS on it, and a framing of datagrams.  Internal.
+ *
+ * It comes and goes while the pump runs: the owner makes one and hands it over, the pump's thread uses, loses and frees
+ * it.  pump_link.c; what the owner calls is in engine.h.
+ */
+#ifndef VPN_ENGINE_LINK_H
+#define VPN_ENGINE_LINK_H
+
+#include "codec.h"
+#include "engine.h"
+
+struct ve_link {
+	int fd;				/* its own duplicate */
+	struct ve_datagrams *socket;
+	struct ve_dtls *dtls;		/* owned; NULL: the framing protects its packets by itself */
+	struct ve_codec *codec;
+	struct ve_sink *sink;		/* of the device it is attached to; NULL: of none */
+	size_t largest;			/* bytes of the largest datagram */
+	size_t head, tail;		/* bytes that DTLS adds before and behind */
+	int writable;			/* 0: wait for POLLOUT before the next send */
+};
+
+#endif
