@@ -18,7 +18,16 @@ from typing import Protocol
 
 from transports.dtls_hello import client_hello_session_id
 from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
-from transports.errors import DtlsEnded, DtlsError, DtlsNotResumed, DtlsRefused, DtlsTimedOut
+from transports.errors import (
+    ConnectionLost,
+    DatagramTooLarge,
+    DtlsEnded,
+    DtlsError,
+    DtlsNotResumed,
+    DtlsRefused,
+    DtlsTimedOut,
+    TimedOut,
+)
 from transports.tcp import reason_of
 
 __all__ = ["Datagrams", "Dtls", "DtlsInfo", "DtlsSettings", "Mode", "Version", "client_hello_session_id", "handshake"]
@@ -83,10 +92,10 @@ class Datagrams(Protocol):
     """What a handshake needs of a connected UDP socket."""
 
     async def send(self, datagram: bytes) -> object:
-        """Raises OSError."""
+        """Raises OSError, or what transports.udp raises."""
 
     async def receive(self, timeout: float) -> bytes:
-        """One datagram.  Raises TimeoutError after `timeout` seconds, otherwise OSError."""
+        """One datagram.  Raises TimeoutError or TimedOut after `timeout` seconds, otherwise as `send`."""
 
 
 class Dtls:
@@ -111,6 +120,10 @@ class Dtls:
         self.native: CData = ffi.gc(native, lib.ve_dtls_free)
         self._room: CData = ffi.new("uint8_t[]", MAX_DATAGRAM)
         self.established = False
+
+    def given_away(self) -> None:
+        """Something of the engine owns `native` from now on."""
+        ffi.gc(self.native, None)
 
     # --- the handshake ---
 
@@ -242,8 +255,10 @@ async def _turn(dtls: Dtls, socket: Datagrams, deadline: float, limit: float) ->
     wait = dtls.timeout()
     try:
         datagram = await socket.receive(left if wait is None else min(wait, left))
-    except TimeoutError:
+    except (TimeoutError, TimedOut):
         dtls.expired()
+    except ConnectionLost as exc:
+        raise DtlsRefused(str(exc)) from exc
     except OSError as exc:
         raise _refused(exc) from exc
     else:
@@ -255,6 +270,10 @@ async def _send(dtls: Dtls, socket: Datagrams) -> None:
     for datagram in dtls.outgoing():
         try:
             await socket.send(datagram)
+        except DatagramTooLarge:
+            continue  # as _LOST
+        except ConnectionLost as exc:
+            raise DtlsRefused(str(exc)) from exc
         except OSError as exc:
             if exc.errno not in _LOST:
                 raise _refused(exc) from exc

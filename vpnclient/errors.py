@@ -137,6 +137,7 @@ _KNOWN: tuple[tuple[type[Exception], str, Exit, str], ...] = (
     (transport.ProxyError, "proxy", Exit.UNREACHABLE, "check --proxy and its user and password"),
     (transport.TlsError, "tls", Exit.PROTOCOL, "is this the right port? run again with -vv for details"),
     (transport.DtlsError, "dtls", Exit.PROTOCOL, "the tunnel works without it: --no-dtls"),
+    (transport.DatagramTooLarge, "path-mtu", Exit.UNREACHABLE, "the tunnel works without UDP: --no-udp"),
     (transport.HttpError, "http", Exit.PROTOCOL, "is this the right host and port? run again with -vv"),
     (
         transport.DeviceError,

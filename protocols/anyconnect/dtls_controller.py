@@ -101,8 +101,8 @@ class DtlsController:
             return []
         self._search = self._answer = None
         self._rekey_at = inf
+        self.state = State.OPENING
         if self._opening:
-            self.state = State.OPENING
             return []
         if now >= self._began + RETRY:
             return self._open(now)
@@ -163,6 +163,7 @@ class DtlsController:
 
     def _silent(self, now: float) -> list[Action]:
         reason = f"nothing came by DTLS for {now - self._received_at:.0f} s"
+        self._opening = False  # an attempt that is under way is closed too
         return [UseDatagrams(False, reason), CloseDatagrams(), *self.on_lost(reason, now)]
 
     # --- packet size ---

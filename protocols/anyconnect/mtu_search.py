@@ -20,6 +20,7 @@ class MtuSearch:
 
     def __init__(self, low: int, high: int, now: float, mark: bytes = b"") -> None:
         self._low, self._high = min(low, high), high
+        self._negotiated = high
         self._size = high
         self._mark = mark
         self._tries = 0
@@ -45,7 +46,7 @@ class MtuSearch:
 
     def answered(self, size: int, now: float) -> None:
         """A DPD answer of `size` bytes came; other than of a probe it says nothing."""
-        if self.result is not None or not self._low < size <= self._high:
+        if self.result is not None or not self._low <= size <= self._high:
             return
         self._proven = self._low = max(self._low, size)
         if size >= self._size:
@@ -54,7 +55,7 @@ class MtuSearch:
     def limit(self, size: int, now: float) -> None:
         """The kernel knows that more than `size` bytes do not pass."""
         if self.result is None and size < self._high:
-            self._high = max(size, self._low)
+            self._high = self._negotiated = max(size, self._low)
             if self._size > self._high:
                 self._size, self._tries, self._next_at = self._high, 0, now
 
@@ -63,7 +64,7 @@ class MtuSearch:
         self._go_on(self._next_at)
 
     def _go_on(self, now: float) -> None:
-        if self._low >= self._high:
+        if self._low >= self._high and (self._proven or self._size == self._low):
             self._finish()
             return
         self._size = (self._low + self._high + 1) // 2
@@ -71,4 +72,4 @@ class MtuSearch:
 
     def _finish(self) -> None:
         """Nothing was ever answered: the path tells nothing, the size that was negotiated stays."""
-        self.result = self._low if self._proven or self._low >= self._high else self._high
+        self.result = self._low if self._proven else self._negotiated

@@ -37,9 +37,7 @@ def test_every_form_carries_traffic(namespaces: Pair, run_dir: Path, ciphers: st
     more = ("--dtls-ciphers", ciphers) if ciphers else ()
     with (
         ocserv(namespaces.gateway, namespaces.gateway_v4, options=UDP) as server,
-        client(
-            namespaces.client, *argv(namespaces, server, *more), stdin=f"{PASSWORD}\n", run_dir=run_dir
-        ) as ours,
+        client(namespaces.client, *argv(namespaces, server, *more), stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours,
         iperf_server(namespaces.gateway),
     ):
         channel = ours.wait_for("channel", name="DTLS")

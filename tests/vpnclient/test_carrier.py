@@ -119,7 +119,7 @@ def test_a_goodbye_that_comes_between_two_looks_is_not_taken_for_a_loss(monkeypa
     """The end of the link was once seen without the goodbye before it, and a dead session connected again."""
     look = Pump.controls
 
-    def late(pump: Pump) -> list[tuple[int, bytes]]:
+    def late(pump: Pump, *, datagrams: bool = False) -> list[tuple[int, bytes]]:
         monkeypatch.setattr(Pump, "controls", look)
         frames = look(pump)
         b.peer.write(ENCODER.encode_control(Kind.TERMINATE, b"maintenance"))

@@ -68,7 +68,9 @@ class FakeProtocol:
         if isinstance(step, Exception):
             raise step
         self.streams.append(FakeStream())
-        return SimpleNamespace(stream=self.streams[-1], unread=b"", framing="fake", config=step, controller=None)
+        return SimpleNamespace(
+            stream=self.streams[-1], unread=b"", framing="fake", config=step, controller=None, link=None
+        )
 
     def ticket_from_cookie(self, url: str, cookie: Secret) -> Ticket:
         return replace(TICKET, cookie=cookie)

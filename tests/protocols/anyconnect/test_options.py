@@ -195,8 +195,9 @@ def test_an_encoding_that_was_offered() -> None:
     assert negotiate(BASE, Asked(encodings=("lzs",))).encoding == ""
 
 
-def test_dtls_headers_change_nothing_yet() -> None:
-    assert config(("X-DTLS-Port", "443"), ("X-DTLS-CipherSuite", "PSK-NEGOTIATE"), ("X-DTLS-DPD", "9")).mtu == 1372
+def test_dtls_that_was_not_offered_changes_nothing() -> None:
+    found = negotiate((*BASE, ("X-DTLS-Port", "443"), ("X-DTLS-CipherSuite", "PSK-NEGOTIATE")), Asked())
+    assert found.config.mtu == 1372 and found.dtls is None and not found.config.warnings
 
 
 # --- routes ---

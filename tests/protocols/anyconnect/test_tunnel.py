@@ -47,7 +47,9 @@ def lines(stream: FakeStream) -> list[str]:
 
 def test_the_request() -> None:
     held = (ip_interface("10.0.0.2/24"), ip_interface("fd00::2/64"))
-    options = TunnelOptions(base_mtu=1500, held=held, local_hostname="my host.example.org", version="1.2.3")
+    options = TunnelOptions(
+        base_mtu=1500, held=held, local_hostname="my host.example.org", version="1.2.3", datagrams=False
+    )
     _, (stream,) = connect((HEAD + "\r\n").encode(), options=options)
     assert lines(stream) == [
         "CONNECT /CSCOSSLC/tunnel HTTP/1.1",
@@ -77,7 +79,40 @@ def test_without_ipv6() -> None:
 
 def test_nothing_is_offered_that_this_version_cannot_do() -> None:
     _, (stream,) = connect((HEAD + "\r\n").encode())
-    assert not re.search(r"X-DTLS|Accept-Encoding|STRAP|X-AnyConnect-Platform", stream.written.decode())
+    assert not re.search(r"Accept-Encoding|STRAP|X-AnyConnect-Platform", stream.written.decode())
+
+
+def test_dtls_is_offered_with_a_new_secret_each_time() -> None:  # 3.1
+    secrets = set()
+    for _ in range(2):
+        _, (stream,) = connect((HEAD + "\r\n").encode())
+        sent = dict(line.split(": ", 1) for line in lines(stream)[1:] if line)
+        assert re.fullmatch("[0-9A-F]{96}", sent["X-DTLS-Master-Secret"])
+        secrets.add(sent["X-DTLS-Master-Secret"])
+        assert sent["X-DTLS-CipherSuite"].startswith("PSK-NEGOTIATE:OC-DTLS1_2-AES256-GCM:")
+        assert "AES256-GCM-SHA384" in sent["X-DTLS12-CipherSuite"] and "DES" not in sent["X-DTLS-CipherSuite"]
+    assert len(secrets) == 2
+
+
+def test_dtls_is_not_offered_through_a_proxy_or_when_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, (stream,) = connect((HEAD + "\r\n").encode(), options=TunnelOptions(base_mtu=1500, datagrams=False))
+    assert "DTLS" not in stream.written.decode()
+    monkeypatch.setattr(Dialer, "through_proxy", True)
+    _, (stream,) = connect((HEAD + "\r\n").encode())
+    assert "DTLS" not in stream.written.decode()
+
+
+def test_what_was_agreed_becomes_a_channel() -> None:
+    agreed = f"X-DTLS-CipherSuite: PSK-NEGOTIATE\r\nX-DTLS-App-ID: {'5a' * 32}\r\nX-DTLS-Port: 443\r\n"
+    tunnel, _ = connect((HEAD + agreed + "\r\n").encode())
+    assert tunnel.datagrams is not None and tunnel.datagrams.name == "DTLS"
+    tunnel, _ = connect((HEAD + "\r\n").encode())
+    assert tunnel.datagrams is None
+
+
+def test_a_cipher_of_dtls_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ConfigurationRefused, match="no DTLS cipher is named 'ROT13'; there are: "):
+        connect((HEAD + "\r\n").encode(), options=TunnelOptions(dtls_ciphers="ROT13"))
 
 
 def test_compression_is_offered_when_wanted() -> None:  # section 8

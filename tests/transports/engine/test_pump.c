@@ -157,12 +157,12 @@ static void test_bulk_both_ways(void)
 			if (write(b.device[1], packet, LENGTH) != LENGTH)
 				break;
 			if (sent_up % 100 == 0)
-				asked += ve_pump_send_control(b.pump, 7, NULL, 0) == VE_OK;
+				asked += ve_pump_send_control(b.pump, 0, 7, NULL, 0) == VE_OK;
 		}
 		read_link(&b, &up, &controls);
 		for (; read(b.device[1], packet, sizeof(packet)) == LENGTH; down++)
 			CHECK(packet[4] == (uint8_t)(down >> 8) && packet[5] == (uint8_t)down);
-		while (ve_pump_next_control(b.pump, &control) == VE_OK)
+		while (ve_pump_next_control(b.pump, 0, &control) == VE_OK)
 			heard += control.kind == 3;
 		ve_pump_stats(b.pump, &stats);
 		wait_a_moment(&b);

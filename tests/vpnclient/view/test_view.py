@@ -12,6 +12,7 @@ from tests.vpnclient.auth.terminals import terminal
 from vpnclient import events
 from vpnclient.events import (
     Banner,
+    ChannelChanged,
     Configured,
     Event,
     Failed,
@@ -37,6 +38,7 @@ EVENTS: tuple[Event, ...] = (
     StateChanged(State.CONNECTED),
     TOTALS,
     Banner("Welcome\nto it"),
+    ChannelChanged("DTLS", "DTLSv1.2, PSK-AES128-GCM-SHA256"),
     Warned("odd"),
     Noted("a detail", "debug"),
     Noted("a byte", "trace"),
@@ -74,6 +76,7 @@ def test_info() -> None:
         "connected",
         "Welcome",
         "to it",
+        "packets go by DTLS: DTLSv1.2, PSK-AES128-GCM-SHA256",
         "warning: odd",
         "a fact",
         "attempt 1 failed: refused; next in 10 s",
@@ -117,7 +120,7 @@ def test_json_lines_hold_every_event() -> None:
     found = [json.loads(line) for line in out.getvalue().splitlines()]
     assert len(found) == len(EVENTS) and all(entry["time"] == 1.5 for entry in found)
     assert found[0] == {"event": "state", "time": 1.5, "state": "signing-in", "reason": ""}
-    assert found[11]["event"] == "error" and found[11]["exit_code"] == 4
+    assert found[12]["event"] == "error" and found[12]["exit_code"] == 4
 
 
 class Broken(io.StringIO):
