@@ -116,6 +116,8 @@ class NegotiationFailed(ProtocolError):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
 class DatagramsImpossible(ProtocolError):
     """The datagram channel cannot work in this session; the stream can."""
 

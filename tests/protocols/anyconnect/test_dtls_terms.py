@@ -127,4 +127,4 @@ texts = st.one_of(st.text(max_size=70), st.sampled_from(["PSK-NEGOTIATE", "AES12
 @given(st.lists(st.tuples(names, texts), max_size=12))
 def test_no_headers_raise_anything(headers: list[tuple[str, str]]) -> None:
     found, _ = terms(*headers)
-    assert found is None or 0 < found.port < 65536 and 1 <= len(found.session_id) <= 32
+    assert found is None or (0 < found.port < 65536 and 1 <= len(found.session_id) <= 32)
