@@ -131,6 +131,25 @@ def test_a_bad_network(mode: Mode, cipher: str, seed: int) -> None:
     network.exchange()
 
 
+@pytest.mark.parametrize(("mode", "cipher"), [*SHAPES, (Mode.PSK, "PSK-AES256-CCM"), (Mode.PSK, "PSK-AES128-CCM8")])
+def test_forgeries_of_every_length_between_the_records(mode: Mode, cipher: str) -> None:
+    """With keys they could be anything; they are nothing, also when the peer's ChangeCipherSpec has come already."""
+    dice = random.Random(2)
+
+    def fate(_from_client: bool, _number: int, datagram: bytes) -> Iterable[bytes]:
+        for record in records(datagram):
+            for length in range(100):
+                kind = dice.choice((20, 21, 22, 23))
+                number = 500 + dice.randrange(500)
+                yield bytes([kind]) + b"\xfe\xfd\0\1" + number.to_bytes(6, "big") + bytes([0, length]) + bytes(length)
+            yield record
+
+    network = Network(*ends(mode, cipher), fate)
+    network.shake()
+    network.fate = untouched
+    network.exchange()
+
+
 @pytest.mark.parametrize(("mode", "cipher"), SHAPES)
 def test_everything_comes_twice(mode: Mode, cipher: str) -> None:
     network = Network(*ends(mode, cipher), lambda _from, _number, datagram: (datagram, datagram))
@@ -200,8 +219,8 @@ def test_the_last_flight_is_lost_while_data_flows(mode: Mode, cipher: str, data:
     assert hearer.stats()["early"] == data
     network.finish()
     network.exchange()
-    assert speaker.stats()["retransmitted_flights"] >= 3
-    assert speaker.stats()["handshakes"] >= 3
+    assert len(lost) == 3
+    assert speaker.stats()["retransmitted_flights"] >= 1 and speaker.stats()["handshakes"] >= 1
 
 
 def test_the_last_flight_again_and_again_is_answered_a_few_times() -> None:

@@ -24,6 +24,7 @@
 enum {
 	REPLAYS_ANSWERED = 4,		/* times that a last flight with an old number is answered: anybody can send it again */
 	FATAL = 2,			/* level of an alert */
+	LEAST_FINISHED = 24 + 16,	/* bytes: a Finished and the least that a suite adds; CCM's short tag has a nonce beside */
 	LIBSSL_TAIL = 96		/* bytes: MAC of 48, padding of 16, its length; with room to spare */
 };
 
@@ -160,6 +161,7 @@ static int finish(struct ve_dtls *dtls)
 		dtls->info.own_records = 1;
 		forget_handshake(dtls);
 	}
+	dtls->least_body = dtls_libssl_least(cipher);
 	OPENSSL_cleanse(dtls->secret, sizeof(dtls->secret));
 	dtls->state = OPEN;
 	return VE_OK;
@@ -198,6 +200,13 @@ static int is_version(const struct ve_dtls *dtls, int version)
 	       (version == DTLS_10 && dtls->version == VE_DTLS_12 && dtls->state == SHAKING);
 }
 
+/* Of epoch 1 libssl is shown nothing but what can be a Finished, while it waits for that: it would take a body too short for
+ * nonce and tag for an error of its own, and end the handshake, whoever sent it. */
+static int can_be_finished(const struct dtls_header *header)
+{
+	return header->type == DTLS_HANDSHAKE && header->length >= LEAST_FINISHED;
+}
+
 /* The first record of what came, and the bytes it takes.  1: look at it; 0: dropped and counted. */
 static int classify(struct ve_dtls *dtls, const uint8_t *at, size_t left, struct dtls_header *header, size_t *used)
 {
@@ -222,7 +231,7 @@ static int classify(struct ve_dtls *dtls, const uint8_t *at, size_t left, struct
 	*used = DTLS_HEADER + header->length;
 	if (header->epoch > 1)
 		fault = &dtls->stats.old_epoch;
-	else if (dtls->state == SHAKING && header->type == DTLS_DATA)
+	else if (dtls->state == SHAKING && (header->type == DTLS_DATA || (header->epoch && !can_be_finished(header))))
 		fault = &dtls->stats.early;
 	else if (dtls->state != SHAKING && header->epoch == 0)
 		fault = &dtls->stats.unauthenticated;

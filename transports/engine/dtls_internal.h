@@ -32,7 +32,8 @@ struct ve_dtls {
 	SSL_SESSION *forged;
 	struct dtls_pipe pipe;
 	struct dtls_aead aead;		/* our own record layer; without it libssl makes the records */
-	struct dtls_window window;	/* without it: to tell a replay from a forgery */
+	struct dtls_window window;	/* without it: to tell a replay from a forgery, */
+	size_t least_body;		/* and bytes of the shortest body that a record may have */
 	uint8_t secret[VE_DTLS_SECRET];
 	size_t secret_length;
 	uint8_t session_id[DTLS_SESSION_ID];
@@ -62,6 +63,7 @@ int dtls_fail(struct ve_dtls *dtls, int failure, const char *text);	/* VE_ERROR 
 int dtls_died(struct ve_dtls *dtls, const char *doing);
 
 /* Records by libssl, for the suites that are not ours.  As the functions of the record layer. */
+size_t dtls_libssl_least(const SSL_CIPHER *cipher);	/* bytes of the shortest body that libssl can be shown */
 int dtls_libssl_seal(struct ve_dtls *dtls, uint8_t *datagram, size_t payload_length, size_t size);
 int dtls_libssl_open(struct ve_dtls *dtls, const struct dtls_header *header, uint8_t *record, uint8_t **payload);
 int dtls_libssl_close(struct ve_dtls *dtls, uint8_t *out, size_t size);

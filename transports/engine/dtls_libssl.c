@@ -3,10 +3,24 @@
  *
  * libssl takes a record out of the datagram into memory of its own before it writes the payload, so that may lie where the
  * record did.  Slower than our own records, and only for gateways that can nothing better.
+ *
+ * A record of CCM that is too short for its nonce and tag would be a fatal error to libssl 3.0, whoever sent it: such
+ * are dropped before.
  */
 #include "dtls_internal.h"
 
 #include <openssl/err.h>
+#include <string.h>
+
+size_t dtls_libssl_least(const SSL_CIPHER *cipher)
+{
+	enum { EXPLICIT_NONCE = 8, TAG = 16, SHORT_TAG = 8 };
+	const char *name = SSL_CIPHER_get_name(cipher);
+
+	if (!strstr(name, "CCM"))
+		return 0;
+	return EXPLICIT_NONCE + (strstr(name, "CCM8") ? SHORT_TAG : TAG);
+}
 
 int dtls_libssl_seal(struct ve_dtls *dtls, uint8_t *datagram, size_t payload_length, size_t size)
 {
@@ -25,6 +39,10 @@ int dtls_libssl_open(struct ve_dtls *dtls, const struct dtls_header *header, uin
 {
 	int fresh = dtls_window_fresh(&dtls->window, header->sequence), got;
 
+	if (header->length < dtls->least_body) {
+		dtls->stats.bad_length++;
+		return VE_EMPTY;
+	}
 	dtls->pipe.in = record;
 	dtls->pipe.in_length = DTLS_HEADER + header->length;
 	ERR_clear_error();

@@ -205,10 +205,12 @@ static void keep(struct ve_dtls *dtls, const struct ve_dtls_settings *settings)
 
 static int set_context(SSL_CTX *context, const struct ve_dtls_settings *settings)
 {
-	uint64_t options = SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_QUERY_MTU | SSL_OP_NO_RENEGOTIATION;
+	/* Without encrypt-then-MAC: with it libssl 3.0 ends the association at the first forged record. */
+	uint64_t options = SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_QUERY_MTU | SSL_OP_NO_RENEGOTIATION |
+			   SSL_OP_NO_ENCRYPT_THEN_MAC;
 
 	if (settings->mode == VE_DTLS_RESUME)
-		options |= SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_NO_ENCRYPT_THEN_MAC | SSL_OP_NO_EXTENDED_MASTER_SECRET;
+		options |= SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_NO_EXTENDED_MASTER_SECRET;
 	SSL_CTX_set_options(context, options);
 	SSL_CTX_set_security_level(context, settings->version == VE_DTLS_CISCO ? 0 : SECURITY_LEVEL);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL);

@@ -405,7 +405,7 @@ struct ve_dtls_stats {
 	uint64_t bad_version, bad_type, bad_length;
 	uint64_t old_epoch;		/* neither this one nor the one without keys */
 	uint64_t unauthenticated;	/* without keys, after the handshake */
-	uint64_t early;			/* data before the end of the handshake: dropped */
+	uint64_t early;			/* data, and forgeries, before the end of the handshake: dropped */
 	uint64_t alerts;		/* genuine ones */
 	uint64_t handshakes;		/* genuine messages after the handshake: the peer's last flight again */
 	uint64_t retransmitted_flights;	/* ours */
