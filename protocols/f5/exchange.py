@@ -13,9 +13,9 @@ from protocols.errors import (
     ClientCertificateRequired,
     GatewayUnavailable,
     MalformedAnswer,
-    SignInFailed,
 )
 from protocols.f5.cookies import SESSION, TIMES, SessionCookies
+from protocols.f5.errors import AccessDenied, SignInRefused
 from protocols.text import one_line
 from transports.errors import ClientCertificateWanted
 from transports.http_url import Url
@@ -101,7 +101,7 @@ class Gateway:
             return
         self._http.cookies.clear()
         code = _ERROR_CODE.search(url.target)
-        raise SignInFailed(f"the gateway refuses the access{f' (error code {code[1]})' if code else ''}")
+        raise AccessDenied(f"the gateway refuses the access{f' (error code {code[1]})' if code else ''}")
 
     def _judge(self, response: Response) -> None:
         """Statuses that no form can come with."""
@@ -109,7 +109,7 @@ class Gateway:
             return
         said = f"{response.status} {one_line(response.reason)[:200]}".rstrip()
         if response.status in (401, 403):
-            raise SignInFailed(f"the gateway refused the sign-in: {said}")
+            raise SignInRefused(f"the gateway refused the sign-in: {said}")
         if response.status == 503:
             raise GatewayUnavailable(f"{self.url.authority} cannot serve now: {said}")
         raise MalformedAnswer("auth-failed", f"got HTTP status {said} from {self.url.authority}, want a sign-in form")

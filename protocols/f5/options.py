@@ -62,7 +62,7 @@ class Options:
 
 
 def parse(body: bytes, notes: Notes) -> Options:
-    """Raises ConfigurationRefused, CookieRejected."""
+    """Raises ConfigurationRefused, SessionRejected."""
     fields = _Fields(body, notes)
     z, session = fields.identifier("ur_Z"), fields.identifier("Session_ID")
     ipv4, ipv6 = fields.flag("IPV4_0"), fields.flag("IPV6_0")

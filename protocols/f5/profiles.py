@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from protocols import markup
-from protocols.errors import ConfigurationRefused, CookieRejected, MalformedAnswer
+from protocols.errors import ConfigurationRefused, MalformedAnswer
+from protocols.f5.errors import SessionRejected
 from protocols.text import one_line
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ class Profile:
 
 
 def document(body: bytes, code: str) -> _Element:
-    """The root of an XML answer.  Raises ConfigurationRefused with the code, CookieRejected for a page (Q9)."""
+    """The root of an XML answer.  Raises ConfigurationRefused with the code, SessionRejected for a page (Q9)."""
     try:
         root = markup.xml(body, code=code, limit=MAX_DOCUMENT)
     except MalformedAnswer as exc:
         if b"<html" in body[:1024].lower():
             raise _page_instead() from exc
-        raise ConfigurationRefused(code, str(exc).removeprefix(f"{code}: ")) from exc
+        raise ConfigurationRefused(code, str(exc)) from exc
     if markup.local_name(root).lower() == "html":
         raise _page_instead()
     if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
@@ -59,7 +60,7 @@ def document(body: bytes, code: str) -> _Element:
 
 
 def parse(body: bytes) -> tuple[Profile, ...]:
-    """The profiles of the list; none: there are none.  Raises ConfigurationRefused, CookieRejected."""
+    """The profiles of the list; none: there are none.  Raises ConfigurationRefused, SessionRejected."""
     root = document(body, "config-bad-profile")
     name, kind = markup.local_name(root), str(root.get("type") or "")
     if name != "favorites" or kind != "VPN":
@@ -126,5 +127,5 @@ def _child(element: _Element, name: str) -> str:
     return next(found, "")
 
 
-def _page_instead() -> CookieRejected:
-    return CookieRejected("the gateway sent a page instead of XML: it no longer knows this session")
+def _page_instead() -> SessionRejected:
+    return SessionRejected("the gateway sent a page instead of XML: it no longer knows this session")

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from protocols import networks
-from protocols.errors import ConfigurationRefused, ConnectRefused, CookieRejected, GatewayUnavailable
+from protocols.errors import ConfigurationRefused, GatewayUnavailable
+from protocols.f5.errors import SessionRejected, TunnelRefused
 from protocols.f5.options import Options
 from protocols.networks import shown
 from protocols.text import one_line
@@ -43,10 +44,10 @@ def judge(response: Response) -> None:
         return
     said = f"{response.status} {one_line(response.reason)[:200]}".rstrip()
     if response.status in (401, 403, 504):
-        raise CookieRejected(f"the gateway no longer accepts this session ({said})")
+        raise SessionRejected(f"the gateway no longer accepts this session ({said})")
     if response.status == 503:
         raise GatewayUnavailable(f"the gateway cannot open the tunnel now ({said})")
-    raise ConnectRefused(f"got HTTP status {said}, want 200")
+    raise TunnelRefused(f"got HTTP status {said}, want 200")
 
 
 def addresses(response: Response) -> Given:

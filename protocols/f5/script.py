@@ -12,7 +12,6 @@ from protocols.text import clean, one_line
 MAX_JSON = 2**20  # characters
 MAX_DEPTH = 32  # objects and arrays inside each other
 _CALL = re.compile(r"appLoader\s*\.\s*configure\s*\(\s*(?=\{)")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 
 
 def parse(body: bytes) -> LoginForm | None:
@@ -23,26 +22,27 @@ def parse(body: bytes) -> LoginForm | None:
         return None
     if len(calls) > 1:
         raise bad_form(f"{len(calls)} calls of appLoader.configure, want one")
+    return _form(_object(text[calls[0].end() :][:MAX_JSON]))
+
+
+def _object(text: str) -> object:
+    """The JSON object that the text begins with; what follows is the script's."""
     try:
-        document = json.loads(_object(text, calls[0].end()))
-    except ValueError as exc:
-        raise bad_form("appLoader.configure: invalid JSON") from exc
-    return _form(document)
+        document, _end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError) as exc:
+        raise bad_form(f"appLoader.configure: no JSON object within {MAX_JSON} characters") from exc
+    level = [document]
+    for _depth in range(MAX_DEPTH):
+        level = [child for one in level for child in _children(one)]
+        if not level:
+            return document
+    raise bad_form(f"appLoader.configure: nested deeper than {MAX_DEPTH}")
 
 
-def _object(text: str, start: int) -> str:
-    """From the brace at `start` to its partner; braces within strings do not count."""
-    depth = 0
-    for token in _TOKEN.finditer(text, start, start + MAX_JSON):
-        if token[0] in "{[":
-            depth += 1
-        elif token[0] in "}]":
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise bad_form(f"appLoader.configure: nested deeper than {MAX_DEPTH}")
-        if depth <= 0:
-            return text[start : token.end()]
-    raise bad_form(f"appLoader.configure: no end of its object within {MAX_JSON} characters")
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _form(document: object) -> LoginForm:

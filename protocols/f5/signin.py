@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from protocols.base import SignInOptions, Ticket, User
 from protocols.errors import InputRequired, MalformedAnswer, NotSupported, SignInFailed
 from protocols.f5 import forms, page, script
+from protocols.f5.errors import SignInRefused
 from protocols.f5.exchange import Gateway
 from protocols.f5.model import LoginForm
 from protocols.text import one_line
@@ -57,7 +58,9 @@ class SignIn:
     async def _next(self, response: Response) -> Response:
         """Do what a page asks for; the next page."""
         gateway = self._gateway
-        if _IN_PROGRESS.search(response.body) and not self._restarted:
+        if _IN_PROGRESS.search(response.body):
+            if self._restarted:
+                raise SignInRefused("the gateway says that another sign-in is in progress; try again later")
             self._restarted = True
             gateway.forget()
             return await gateway.ask(gateway.original.join("/"))
@@ -105,7 +108,7 @@ class SignIn:
         self._unchanged = self._unchanged + 1 if again else 0
         refusal = one_line(form.message) or "the gateway refused the answer and asks again"
         if self._unchanged >= MAX_UNCHANGED:
-            raise SignInFailed(f"{refusal} ({MAX_UNCHANGED} times)")
+            raise SignInRefused(f"{refusal} ({MAX_UNCHANGED} times)")
         self._previous = form
         if not self._options.allow_password and forms.has_password(form):
             raise SignInFailed(f"form {form.form_id!r} asks for a password, which is not allowed here")
@@ -115,7 +118,7 @@ class SignIn:
             if not again:
                 raise
             # nobody can be asked again: what matters is that the gateway refused the last answer
-            raise SignInFailed(refusal) from exc
+            raise SignInRefused(refusal) from exc
 
     def _ticket(self) -> Ticket:
         gateway = self._gateway

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from protocols.base import Ticket, Tunnel, TunnelOptions
 from protocols.errors import (
     ConfigurationRefused,
-    CookieRejected,
     GatewayUnavailable,
 )
 from protocols.f5 import config, cookies, options, profiles, request
+from protocols.f5.errors import SessionRejected
 from protocols.f5.notes import Notes
 from protocols.ppp import mtu
 from protocols.ppp.controller import PppController, Timers
@@ -113,7 +113,7 @@ async def _get(http: HttpClient, url: Url, target: str) -> Response:
         return response
     said = f"{response.status} {one_line(response.reason)[:200]}".rstrip()
     if response.status in (301, 302, 303, 307, 308, 401, 403):
-        raise CookieRejected(f"the gateway no longer accepts this session ({said})")
+        raise SessionRejected(f"the gateway no longer accepts this session ({said})")
     if response.status == 503:
         raise GatewayUnavailable(f"the gateway cannot tell its configuration now ({said})")
     raise ConfigurationRefused("config-refused", f"got HTTP status {said} for {target.partition('?')[0]}, want 200")

@@ -13,8 +13,8 @@ from protocols.errors import ConfigurationRefused
 from protocols.framing.oncp import MAX_SENT
 from protocols.nc import kmp
 from protocols.nc.configuration import MAX_ROUTES, MAX_WARNINGS, Negotiated, negotiate
-from tests.protocols.nc.refusals import refused
 from tests.protocols.nc.vectors import J2_PAYLOAD
+from tests.protocols.refusals import refused
 
 Attributes = list[tuple[int, int, bytes]]
 ADDRESS = (1, 1, b"\x0a\x09\x00\x02")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from protocols.base import Secret
 from protocols.errors import MalformedAnswer
 from protocols.nc.cookies import MAX_COOKIE, SessionCookie, make, parse
-from tests.protocols.nc.refusals import refused
+from tests.protocols.refusals import refused
 
 FULL = "DSID=abc; DSFirst=17; DSLast=18; DSSignInUrl=/staff"
 

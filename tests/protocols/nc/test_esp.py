@@ -13,8 +13,8 @@ from protocols.nc import esp, kmp
 from protocols.nc.configuration import negotiate
 from protocols.nc.esp import Keys, Parameters, make_keys, new_offer
 from protocols.nc.tunnel import answer
-from tests.protocols.nc.refusals import refused
 from tests.protocols.nc.vectors import J2_PAYLOAD, J3, J4, J11_PAYLOAD
+from tests.protocols.refusals import refused
 from transports.sink import MemorySink
 
 SECRETS = bytes(range(64))

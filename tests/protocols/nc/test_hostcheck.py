@@ -12,7 +12,7 @@ from protocols.base import SignInOptions
 from protocols.errors import SignInFailed
 from protocols.nc import hostcheck
 from protocols.nc.hostcheck import MAX_IGNORED, MAX_INTERVAL, Answer, HostChecker, read_answer
-from tests.protocols.nc.refusals import refused
+from tests.protocols.refusals import refused
 from transports.companion import CompanionFailed
 
 

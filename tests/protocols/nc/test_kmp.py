@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from protocols.errors import ConfigurationRefused
 from protocols.nc import kmp
 from protocols.nc.kmp import MAX_ATTRIBUTES, Attribute, number, read, write
-from tests.protocols.nc.refusals import refused
 from tests.protocols.nc.vectors import J2_PAYLOAD
+from tests.protocols.refusals import refused
 
 GROUPS = st.lists(
     st.tuples(st.integers(0, 65535), st.lists(st.tuples(st.integers(0, 65535), st.binary(max_size=20)), max_size=5)),

@@ -10,7 +10,7 @@ from protocols.base import Choice
 from protocols.errors import MalformedAnswer, ProtocolError, SignInFailed
 from protocols.nc import forms, pages
 from protocols.nc.pages import MAX_CHOICES, MAX_FIELDS, Entry, Page, parse
-from tests.protocols.nc.refusals import refused
+from tests.protocols.refusals import refused
 
 LOGIN = """<html><body><form name="frmLogin" action="login.cgi" method="POST" autocomplete="off">
 <input type="hidden" name="tz_offset" id="tz_offset">

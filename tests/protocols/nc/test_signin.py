@@ -24,9 +24,9 @@ from protocols.nc.exchange import MAX_REDIRECTS, MAX_REQUESTS, pad_length
 from protocols.nc.hostcheck import HostChecker
 from protocols.nc.signin import MAX_FORMS, MAX_IDLE_FORMS
 from tests.protocols.doubles import FakeHttp, FakeUser, answer, person, redirect
-from tests.protocols.nc.refusals import refused
 from tests.protocols.nc.test_hostcheck import FakeProgram
 from tests.protocols.nc.test_pages import CONFIRM, ROLES
+from tests.protocols.refusals import refused
 from transports.http import Response
 
 URL = "https://vpn.test/"

@@ -18,8 +18,8 @@ from protocols.errors import (
 )
 from protocols.nc import NetworkConnect, tunnel
 from protocols.nc.controller import NcController
-from tests.protocols.nc.refusals import refused
 from tests.protocols.nc.vectors import J2, J3
+from tests.protocols.refusals import refused
 from tests.transports.http_doubles import HANG, FakeDialer, FakeStream
 from transports.errors import TimedOut
 

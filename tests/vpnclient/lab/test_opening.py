@@ -60,3 +60,22 @@ def test_a_client_that_leaves_or_says_nothing_is_told_apart(monkeypatch: pytest.
     monkeypatch.setattr(module, "OPENING_LIMIT", 0.02)
     with pytest.raises(LabError, match="did not open its tunnel within"):
         go(b"ab", Stream([], hangs=True))
+
+
+class InRecords(FourBytes):
+    """Says each thing in a record of its own."""
+
+    def begin(self) -> tuple[bytes, ...]:  # type: ignore[override]
+        return b"hel", b"lo:"
+
+
+def test_a_tuple_is_records_of_their_own() -> None:
+    class Recording(Stream):
+        records: tuple[bytes, ...] = ()
+
+        async def write(self, data: bytes) -> None:
+            self.records += (data,)
+
+    stream = Recording([])
+    asyncio.run(_go_through(InRecords(), cast(Any, stream), b"abcd"))
+    assert stream.records == (b"hel", b"lo:", b"ABCD")

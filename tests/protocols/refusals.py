@@ -12,9 +12,9 @@ from protocols.errors import ProtocolError
 
 
 @contextmanager
-def refused(kind: type[ProtocolError], match: str) -> Iterator[None]:
+def refused(kind: type[ProtocolError], match: str) -> Iterator[pytest.ExceptionInfo[ProtocolError]]:
     """As pytest.raises; match: is looked for in `code: text`."""
     with pytest.raises(kind) as caught:
-        yield
+        yield caught
     said = f"{caught.value.code}: {caught.value}"
     assert re.search(match, said), f"got {said!r}, want {match!r}"
