@@ -5,7 +5,7 @@
 #   make test-windows   the Windows path alone: MinGW, Wine, CPython for Windows
 #   make check      ruff, mypy --strict, the direction of imports
 #   make fuzz       every decoder under libFuzzer, FUZZ_SECONDS each (default 60)
-#   make bench      the client beside openconnect; every decoder and encoder by itself (needs root)
+#   make bench      the client beside openconnect and a bare pump; every decoder and encoder by itself (needs root)
 #   make engine     build the native engine again
 #   make install    install for this user with pipx
 

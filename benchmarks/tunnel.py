@@ -1,8 +1,9 @@
-"""Our client beside openconnect, in turn in front of the same ocserv over TLS, in one run: `make bench`.
+"""Our client beside openconnect and beside a bare pump, in one run on one machine: `make bench`.
 
-Each round lets both clients connect, move TCP both ways and disconnect; the order changes every round.  What counts are
-the ratios (ours / openconnect), medians over the rounds: gateway, client and load share the machine's cores, and other
-work on the machine hits both.  Client CPU is user plus system time of the client's process per gigabyte of payload.
+In every round each client connects to each gateway over each channel, moves TCP and UDP, is pinged, and disconnects;
+the order of the two changes every round.  What counts are the ratios, medians over the rounds: gateway, client and load
+share the machine's cores, and other work on the machine hits all.  Client CPU is user plus system time of the client's
+processes per gigabyte of payload.
 """
 
 from __future__ import annotations
@@ -11,133 +12,153 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.contenders import CONTENDERS, Running, Target, compile_ours
-from tests.peers.ocserv import GATEWAY_V4, ocserv
-from tests.peers.traffic import iperf, iperf_server, ping
-from vpnclient.lab.netns import Namespace, pair
+from benchmarks.client.cases import CASES, MEASURES, Contender, Selection, select
+from benchmarks.client.chart import chart
+from benchmarks.client.contenders import compile_ours
+from benchmarks.client.goals import verdicts
+from benchmarks.client.loss import Care
+from benchmarks.client.report import markdown, show
+from benchmarks.client.run import Plan, Runner
+from benchmarks.client.spread import Failure, Results, Sample
+from benchmarks.measure import build
 
-GB = 1e9  # bytes
-MAX_RESIDENT = 64.0  # MB, the goal
-MAX_EXTRA_START = 0.5  # seconds on top of openconnect's, the goal
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One client in one round."""
-
-    down_mbit: float
-    up_mbit: float
-    down_cpu: float  # client CPU seconds per GB
-    up_cpu: float
-    to_configured: float  # seconds
-    start_cpu: float  # CPU seconds until then
-    resident_mb: float
+ROUNDS, SECONDS, IDLE, CARE = 5, 3.0, 1.0, Care(seconds=0.3, tries=2, close=1.15)
+QUICK_ROUNDS, QUICK_SECONDS, QUICK_IDLE, QUICK_CARE = 1, 1.0, 0.5, Care(seconds=0.15, tries=1, close=1.5)
+PLAIN_WIDTH = 190  # columns where there is no terminal
+CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 
 
-def measure(target: Target, name: str, seconds: float) -> Sample:
-    with CONTENDERS[name](target) as running:
-        ping(target.space, GATEWAY_V4, count=1)
-        down, down_cpu = _transfer(target.space, running, seconds, "down")
-        up, up_cpu = _transfer(target.space, running, seconds, "up")
-        resident = running.resident_bytes() / 1e6
-        return Sample(down, up, down_cpu, up_cpu, running.to_configured, running.start_cpu, resident)
+def machine() -> dict[str, str]:
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    return {
+        "processor": model,
+        "cores": str(os.cpu_count()),
+        "kernel": platform.release().partition("-")[0],
+        "congestion control": CONGESTION.read_text().strip(),
+    }
 
 
-def _transfer(space: Namespace, running: Running, seconds: float, mode: str) -> tuple[float, float]:
-    before = running.cpu_seconds()
-    (flow,) = iperf(space, GATEWAY_V4, seconds=seconds, mode=mode)
-    return flow.megabits, (running.cpu_seconds() - before) / (flow.bytes / GB)
+def note(about: dict[str, str], results: Results) -> str:
+    rounds = 1 + max((one.round for one in results.samples), default=0)
+    cores = f"{about['cores']} cores for both ends and the load"
+    text = f"{about['processor']}, {cores}, Linux {about['kernel']}, TCP {about['congestion control']}"
+    return f"{text}; median of {rounds} rounds, lowest to highest" if rounds > 1 else f"{text}; one round"
 
 
-def run(rounds: int, seconds: float, tell: Callable[[str], None]) -> dict[str, list[Sample]]:
+def document(about: dict[str, str], results: Results) -> dict[str, object]:
+    judged = [
+        {
+            "case": one.case.name,
+            "figure": one.key,
+            "beside": one.beside,
+            "wanted": one.wanted,
+            "got": asdict(one.got),
+            "met": one.met,
+        }
+        for one in verdicts(results)
+    ]
+    return {
+        "machine": about,
+        "samples": [asdict(one) for one in results.samples],
+        "failures": [asdict(one) for one in results.failures],
+        "verdicts": judged,
+    }
+
+
+def read_document(path: Path) -> tuple[dict[str, str], Results]:
+    """What an earlier run wrote.  Raises OSError, ValueError or KeyError."""
+    read = json.loads(path.read_text())
+    samples = [Sample(**{**one, "contender": Contender(one["contender"])}) for one in read["samples"]]
+    failures = [Failure(**{**one, "contender": Contender(one["contender"])}) for one in read["failures"]]
+    return dict(read["machine"]), Results(samples, failures)
+
+
+def measure(plan: Plan) -> Results:
+    """Run the plan, with a bar on a terminal and a line a step elsewhere."""
+    console = Console(stderr=True)
     compile_ours()
-    samples: dict[str, list[Sample]] = {name: [] for name in CONTENDERS}
-    with pair() as both, ocserv(both.gateway, both.gateway_v4) as server, iperf_server(both.gateway):
-        target = Target(both.client, both.gateway_v4, server.pin())
-        for number in range(rounds):
-            order = list(CONTENDERS) if number % 2 == 0 else list(reversed(CONTENDERS))
-            for name in order:
-                tell(f"round {number + 1} of {rounds}: {name}")
-                samples[name].append(measure(target, name, seconds))
-    return samples
+    for program in ("bench_bare", "bench_udpload"):
+        build(program)
+    if not console.is_terminal:
+        began = time.monotonic()
+
+        def tell(done: int, steps: int, text: str) -> None:
+            print(f"{time.monotonic() - began:5.0f} s  {done}/{steps}  {text}", file=sys.stderr, flush=True)
+
+        return Runner(plan, tell).run()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting")
+        return Runner(
+            plan, lambda done, steps, text: progress.update(task, completed=done, total=steps, description=text)
+        ).run()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the report.  `goal` tells from the medians (ours, theirs) whether it is met; None: there is none."""
-
-    title: str
-    field: str
-    unit: str
-    wanted: str = ""
-    goal: Callable[[float, float], bool] | None = None
-
-
-ROWS = (
-    Row("TCP down", "down_mbit", "Mbit/s", "ratio >= 1.0", lambda ours, theirs: ours >= theirs),
-    Row("TCP up", "up_mbit", "Mbit/s", "ratio >= 1.0", lambda ours, theirs: ours >= theirs),
-    Row("client CPU, down", "down_cpu", "s/GB", "ratio <= 0.8", lambda ours, theirs: ours <= 0.8 * theirs),
-    Row("client CPU, up", "up_cpu", "s/GB", "ratio <= 0.8", lambda ours, theirs: ours <= 0.8 * theirs),
-    Row(
-        "start to configured",
-        "to_configured",
-        "s",
-        f"at most {MAX_EXTRA_START} s more",
-        lambda ours, theirs: ours <= theirs + MAX_EXTRA_START,
-    ),
-    Row("CPU until then", "start_cpu", "s"),
-    Row("resident memory", "resident_mb", "MB", f"< {MAX_RESIDENT:.0f} MB", lambda ours, theirs: ours < MAX_RESIDENT),
-)
-
-
-def report(samples: dict[str, list[Sample]], console: Console) -> bool:
-    """Print the table; True if every goal is met."""
-    table = Table(title="vpnclient beside openconnect, same ocserv, TLS (medians; lowest to highest)")
-    for column in ("", "vpnclient", "openconnect", "ratio", "goal", ""):
-        table.add_column(column, justify="left" if column in ("", "goal") else "right")
-    met = True
-    for row in ROWS:
-        ours, theirs = ([getattr(sample, row.field) for sample in samples[name]] for name in CONTENDERS)
-        ratio = statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
-        good = row.goal is None or row.goal(statistics.median(ours), statistics.median(theirs))
-        met = met and good
-        verdict = ("[green]met[/]" if good else "[red]missed[/]") if row.goal else ""
-        table.add_row(
-            row.title, _spread(ours, row.unit), _spread(theirs, row.unit), f"{ratio:.2f}", row.wanted, verdict
-        )
-    console.print(table)
-    return met
-
-
-def _spread(values: list[float], unit: str) -> str:
-    digits = 0 if min(values) >= 100 else 2
-    return f"{statistics.median(values):.{digits}f} {unit} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tunnel", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=None, help=f"how often each takes its turn (default {ROUNDS})")
+    parser.add_argument("--seconds", type=float, default=None, help=f"of one TCP transfer (default {SECONDS:g})")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} short round: no figures to quote")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CASE/MEASURE",
+        help=f"these alone; patterns; repeatable.  Cases: {', '.join(one.name for one in CASES)}.  "
+        f"Measures: {', '.join(MEASURES)}",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write samples and verdicts there")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write the chart there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
+    parser.add_argument(
+        "--from", dest="source", type=Path, metavar="FILE", help="run nothing: report what --json wrote"
+    )
+    wishes = parser.parse_args()
+    try:
+        wishes.chosen = select(tuple(Selection.parse(text) for text in wishes.only))
+    except ValueError as exc:
+        parser.error(f"--only: {exc}")
+    return wishes
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tunnel", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often both clients take their turn (default 5)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of one transfer (default 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the samples there")
-    wishes = parser.parse_args()
-    if os.geteuid() != 0:
-        sys.exit("benchmarks.tunnel: needs root, for network namespaces: run it with sudo")
-    console = Console()
-    samples = run(wishes.rounds, wishes.seconds, lambda text: print(text, file=sys.stderr, flush=True))
-    console.print(f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, {wishes.rounds} rounds")
-    report(samples, console)
+    wishes = _arguments()
+    if wishes.source:
+        about, results = read_document(wishes.source)
+    else:
+        if os.geteuid() != 0:
+            sys.exit("benchmarks.tunnel: needs root, for network namespaces: run it with sudo")
+        about = machine()
+        rounds = wishes.rounds or (QUICK_ROUNDS if wishes.quick else ROUNDS)
+        seconds = wishes.seconds or (QUICK_SECONDS if wishes.quick else SECONDS)
+        idle, care = (QUICK_IDLE, QUICK_CARE) if wishes.quick else (IDLE, CARE)
+        results = measure(Plan(wishes.chosen, rounds, seconds, idle, care))
+    console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
+    console.print(note(about, results), highlight=False)
+    show(results, console)
     if wishes.json:
-        document = {name: [asdict(sample) for sample in taken] for name, taken in samples.items()}
-        wishes.json.write_text(json.dumps(document, indent=2) + "\n")
+        wishes.json.write_text(json.dumps(document(about, results), indent=1) + "\n")
+    if wishes.svg:
+        wishes.svg.write_text(chart(results, note(about, results)))
+    if wishes.markdown:
+        wishes.markdown.write_text(markdown(results))
+    if results.failures:
+        sys.exit("benchmarks.tunnel: not everything could be measured; see above")
 
 
 if __name__ == "__main__":

@@ -60,16 +60,22 @@ class Client:
         """The next event of this kind with these fields.  Fails with all that was seen."""
         until = time.monotonic() + timeout
         while True:
-            try:
-                found = self._queue.get(timeout=max(0.01, until - time.monotonic()))
-            except queue.Empty:
-                found = None
+            found = self.next_event(until - time.monotonic())
             if found is None:
                 told = "\n".join(map(str, self.seen[-30:]))
                 raise AssertionError(f"no {event} {fields} within {timeout} s; seen:\n{told}\nstderr:\n{self.stderr}")
-            self.seen.append(found)
             if found["event"] == event and all(found.get(name) == value for name, value in fields.items()):
                 return found
+
+    def next_event(self, timeout: float) -> Event | None:
+        """The next of any kind; None: it did not come in time, or the client has ended."""
+        try:
+            found = self._queue.get(timeout=max(0.01, timeout))
+        except queue.Empty:
+            return None
+        if found is not None:
+            self.seen.append(found)
+        return found
 
     def connected(self, timeout: float = 15.0) -> Event:
         """Wait until packets flow; the `configured` event."""

@@ -36,11 +36,16 @@ class LabGateway:
 
 @contextlib.contextmanager
 def lab_gateway(
-    space: Namespace, address: str, *argv: str, password: str = PASSWORD, protocol: str = "anyconnect"
+    space: Namespace,
+    address: str,
+    *argv: str,
+    password: str = PASSWORD,
+    protocol: str = "anyconnect",
+    port: int = 443,
 ) -> Iterator[LabGateway]:
     """A running `vpnclient lab serve PROTOCOL`; ended at the end.  password "": no password user."""
     users = ["--user", USER, "--password-stdin"] if password else []
-    command = ["lab", "serve", protocol, "--listen", f"{address}:443", *users, *argv]
+    command = ["lab", "serve", protocol, "--listen", f"{address}:{port}", *users, *argv]
     with tempfile.TemporaryDirectory(prefix="vpn-lab-") as folder:
         where = Path(folder)
         with program("gateway", space, command, stdin=f"{password}\n", folder=where, run_dir=where) as running:
