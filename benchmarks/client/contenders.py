@@ -58,8 +58,8 @@ class Target:
 class Running:
     """A connected contender.
 
-    to_configured: seconds from its start until the host was configured.  start_cpu: CPU seconds until then, those of the
-    programs that it ran included.  address: of the other end, in the tunnel.
+    to_configured: seconds from its start until the host was configured.  start_cpu: CPU seconds until then, those of
+    the programs that it ran included.  address: of the other end, in the tunnel.
     """
 
     pid: int
