@@ -118,6 +118,7 @@ class SignInOptions:
     csd_wrapper: str = ""  # the user's own program that checks this host; empty: none
     csd_user: str = ""  # run it as this user; empty: as ourselves
     csd_interval: int = 0  # seconds between two checks; 0: as the gateway says
+    ipv6: bool = True
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -127,6 +128,7 @@ class Ticket:
 
     cookie: as printed by --authenticate (a secret).  address: numeric address signed in to, or "" behind a proxy.
     connect_url: https://name[:port]/.  fingerprint: pin-sha256:... of the certificate seen.
+    notes: what the protocol learned besides, for a tunnel in the same process; a split sign-in does without.
     """
 
     protocol: str
@@ -135,6 +137,7 @@ class Ticket:
     address: str = ""
     fingerprint: str = ""
     banner: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- the tunnel ------------------------------------------------------------------------------------------------
@@ -158,6 +161,11 @@ class TunnelOptions:
     compression: bool = False  # offer methods without state: what one packet holds says nothing of another
     held: tuple[Interface, ...] = ()  # addresses held before, on reconnect
     authgroup: str = ""  # the wanted group, for gateways that offer several ways in after the sign-in
+    csd_wrapper: str = ""  # the user's own program that checks this host; empty: none
+    csd_user: str = ""  # run it as this user; empty: as ourselves
+    csd_interval: int = 0  # seconds between two checks; 0: as the gateway says
+    minimal_report: bool = False  # without a program: report no more than what must be said
+    local_time: str = ""  # MM/DD/YYYY HH:MM:SS, for reports
 
 
 @dataclass(frozen=True, slots=True)

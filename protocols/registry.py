@@ -20,6 +20,7 @@ FRAMINGS = "vpnclient.framings"
 BUILT_IN = {
     "anyconnect": "protocols.anyconnect:AnyConnect",
     "f5": "protocols.f5:F5",
+    "gp": "protocols.gp:GlobalProtect",
     "nc": "protocols.nc:NetworkConnect",
 }
 _PROTOCOLS = Group(GROUP, "protocol", BUILT_IN)

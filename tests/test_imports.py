@@ -21,6 +21,21 @@ SANS_IO = (
     "protocols/anyconnect/controller.py",
     "protocols/anyconnect/options.py",
     *(f"protocols/ppp/{name}.py" for name in ("automaton", "lcp", "ipcp", "ip6cp", "engine", "opening", "controller")),
+    *(
+        f"protocols/gp/{name}.py"
+        for name in (
+            "answers",
+            "challenge",
+            "config",
+            "controller",
+            "cookie",
+            "ipsec",
+            "login",
+            "ping",
+            "portal",
+            "saml",
+        )
+    ),
     *(f"protocols/f5/{name}.py" for name in ("options", "profiles", "config", "page", "script")),
 )
 

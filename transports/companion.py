@@ -13,8 +13,8 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
+from transports.account import Account
 from transports.errors import TransportError
 
 STDERR = 2  # our descriptor
@@ -36,7 +36,7 @@ class Companion:
     @classmethod
     def start(cls, argv: Sequence[str], environment: Mapping[str, str], *, user: str = "") -> Companion:
         """environment: on top of our own.  user: run it as this one, in its home.  Raises CompanionFailed."""
-        who = _User.find(user) if user else _User(None, None, None, None)
+        who = _account(user)
         ours, theirs = socket.socketpair()
         try:
             ours.setblocking(False)
@@ -44,7 +44,7 @@ class Companion:
                 list(argv),
                 stdin=theirs.fileno(),
                 stdout=STDERR,
-                env={**os.environ, **environment, **({"HOME": who.home} if who.home else {})},
+                env={**os.environ, **environment, **who.environment},
                 cwd=who.home,
                 user=who.uid,
                 group=who.gid,
@@ -104,21 +104,8 @@ class Companion:
                 return
 
 
-@dataclass(frozen=True, slots=True)
-class _User:
-    """Whom a program is run as; None: as we are."""
-
-    uid: int | None
-    gid: int | None
-    groups: list[int] | None
-    home: str | None
-
-    @classmethod
-    def find(cls, name: str) -> _User:
-        import pwd
-
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            raise CompanionFailed(f"there is no user {name!r}") from None
-        return cls(entry.pw_uid, entry.pw_gid, os.getgrouplist(name, entry.pw_gid), entry.pw_dir)
+def _account(user: str) -> Account:
+    try:
+        return Account.of(user)
+    except ValueError as exc:
+        raise CompanionFailed(str(exc)) from None

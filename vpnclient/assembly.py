@@ -5,8 +5,10 @@ The one place that reads the user's certificate and CA files, and turns texts in
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -125,8 +127,9 @@ def sign_in_options(settings: Settings) -> SignInOptions:
         xml_post=settings.xmlpost,
         allow_password=settings.allow_password,
         csd_wrapper=settings.csd_wrapper,
-        csd_user=settings.csd_user,
+        csd_user=_checker(settings),
         csd_interval=settings.csd_interval,
+        ipv6=settings.ipv6,
     )
 
 
@@ -146,7 +149,18 @@ def tunnel_options(settings: Settings, held: tuple[Interface, ...] = ()) -> Tunn
         compression=settings.compression,
         held=held,
         authgroup=settings.authgroup,
+        csd_wrapper=settings.csd_wrapper,
+        csd_user=_checker(settings),
+        csd_interval=settings.csd_interval,
+        minimal_report=settings.host_report == "minimal",
+        local_time=time.strftime("%m/%d/%Y %H:%M:%S"),
     )
+
+
+def _checker(settings: Settings) -> str:
+    """Who runs the user's host checker: whom he names, or the person behind sudo; empty: we do."""
+    sudo = os.environ.get("SUDO_USER", "") if hasattr(os, "geteuid") and os.geteuid() == 0 else ""
+    return settings.csd_user or sudo
 
 
 def profile_name(settings: Settings) -> str:

@@ -119,6 +119,7 @@ def _settle(given: Given, environ: MutableMapping[str, str], stdin: Lines, warn:
         csd_wrapper=_program(layers),
         csd_user=layers.text("csd_user"),
         csd_interval=layers.number("csd_interval"),
+        host_report=layers.text("host_report", "none"),
         tls=_tls(layers, _key_password(layers, profile, environ, stdin)),
         proxy=_proxy(layers, server.host, environ),
         resolve=parse_resolve(layers.many("resolve")),

@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vpnclient.settings import COMPRESSIONS, DEFAULT_ROUTES, DNS_MODES, FOREVER, MAX_MTU, OS_NAMES, printable
+from vpnclient.settings import (
+    COMPRESSIONS,
+    DEFAULT_ROUTES,
+    DNS_MODES,
+    FOREVER,
+    HOST_REPORTS,
+    MAX_MTU,
+    OS_NAMES,
+    printable,
+)
 
 ENVIRONMENT_PREFIX = "VPNCLIENT_"
 MAX_TEXT = 4096  # characters of one value
@@ -142,6 +151,9 @@ _SIGN_IN = (
          "Run that program as this user.", "NAME"),
     Item("csd_interval", Kind.NUMBER, "hostcheck.interval", ("--csd-interval",), Panel.SIGN_IN,
          "Seconds between two host checks, instead of what the gateway says.", "SECONDS", maximum=86400),
+    Item("host_report", Kind.TEXT, "hostcheck.report", ("--hip-report",), Panel.SIGN_IN,
+         "Without such a program: tell GlobalProtect the least that a report can hold (minimal), or nothing.", "WHICH",
+         choices=HOST_REPORTS),
     Item("cookie", Kind.TEXT, "", ("--cookie", "-C"), Panel.SIGN_IN,
          "Use the session cookie of an earlier sign-in.", "COOKIE", exposed=True),
     Item("cookie_on_stdin", Kind.FLAG, "", ("--cookie-on-stdin",), Panel.SIGN_IN,

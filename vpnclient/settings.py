@@ -23,6 +23,7 @@ MIN_MTU = 576  # bytes; less is raised to this (cli-parity 2.9)
 MAX_MTU = 65535  # bytes
 MAX_INTERFACE = 15  # bytes of a Linux interface name
 DNS_MODES = ("auto", "off", "resolved", "resolvconf", "file")
+HOST_REPORTS = ("none", "minimal")
 DEFAULT_ROUTES = ("half", "no")
 COMPRESSIONS = ("none", "off", "stateless")  # cli-parity 2.9; "all" would add deflate, whose state spans packets
 OS_NAMES = ("linux", "linux-64", "win", "mac-intel", "android", "apple-ios")
@@ -92,6 +93,7 @@ class Settings:
     csd_wrapper: str = ""  # program that checks this host
     csd_user: str = ""  # runs it; empty: we do
     csd_interval: int = 0  # seconds; 0: as the gateway says
+    host_report: str = "none"  # one of HOST_REPORTS; for gateways that want one, without a program
 
     # reaching the gateway
     tls: TlsChoice = TlsChoice()

@@ -21,6 +21,11 @@ if [ "$reason" = connect ]; then
     ip addr add "$INTERNAL_IP4_ADDRESS/32" dev "$TUNDEV"
     ip route add "$INTERNAL_IP4_NETADDR/$INTERNAL_IP4_NETMASKLEN" dev "$TUNDEV"
     [ -z "$INTERNAL_IP6_NETMASK" ] || ip addr add "$INTERNAL_IP6_NETMASK" dev "$TUNDEV" nodad
+    # GlobalProtect tells a bare IPv6 address, and single hosts whose networks are routes.
+    [ -n "$INTERNAL_IP6_NETMASK" ] || [ -z "$INTERNAL_IP6_ADDRESS" ] ||
+        ip addr add "$INTERNAL_IP6_ADDRESS/64" dev "$TUNDEV" nodad
+    [ -z "$CISCO_SPLIT_INC_0_ADDR" ] ||
+        ip route replace "$CISCO_SPLIT_INC_0_ADDR/$CISCO_SPLIT_INC_0_MASKLEN" dev "$TUNDEV"
 fi
 env > "FOLDER/$reason.new" && mv "FOLDER/$reason.new" "FOLDER/$reason"
 """

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+import pytest
+
 from protocols.base import Field, Form
-from protocols.errors import InputRequired
+from protocols.errors import InputRequired, ProtocolError
 from transports.cookies import Cookies
 from transports.http import Response
 from transports.http_url import Url
@@ -76,6 +80,7 @@ class FakeHttp:
         follow_redirects: bool = True,
         fresh: bool = False,
         cookies: bool = True,
+        timeout: float | None = None,
     ) -> Response:
         assert not follow_redirects, "the sign-in follows redirects itself"
         assert len({name.lower() for name, _ in headers}) == len(headers), "a header was given twice"
@@ -127,3 +132,12 @@ class FakeUser:
 
 def person(group: str = "", **answers: str | list[str]) -> FakeUser:
     return FakeUser({name: [text] if isinstance(text, str) else list(text) for name, text in answers.items()}, group)
+
+
+@contextmanager
+def coded(kind: type[ProtocolError], match: str) -> Iterator[pytest.ExceptionInfo[ProtocolError]]:
+    """As pytest.raises, on `code: text`."""
+    with pytest.raises(kind) as caught:
+        yield caught
+    said = f"{caught.value.code}: {caught.value}"
+    assert re.search(match, said), said

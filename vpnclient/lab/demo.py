@@ -27,7 +27,7 @@ from vpnclient.lab.demo_traffic import ping, transfer
 from vpnclient.lab.netns import LabError, Pair, Snapshot, pair
 from vpnclient.lab.programs import Event, Program, events_until_connected, gateway_facts, program
 
-PROTOCOLS = ("anyconnect", "f5", "nc")
+PROTOCOLS = ("anyconnect", "f5", "gp", "nc")
 ONLY_IPV4 = frozenset({"nc"})
 USER = "demo"
 CONNECT_LIMIT = 30.0  # seconds

@@ -211,8 +211,9 @@ class Gateway:
         hangup = await link.run(first)
         if tunnel.link is link:
             tunnel.link = None
-        self._log(f"{session!r}: {hangup.reason}; cookie {'dead' if hangup.forget else 'kept'}")
-        if hangup.forget:
+        over = hangup.forget or session not in tuple(self._store)  # logged out, before we knew that the link had gone
+        self._log(f"{session!r}: {hangup.reason}; cookie {'dead' if over else 'kept'}")
+        if over:
             self._forget(tunnel)
 
     async def _device(self, session: LabSession, mtu: int) -> Tun:
