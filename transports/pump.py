@@ -168,7 +168,11 @@ class Pump:
 
     def use_datagrams(self, yes: bool) -> None:
         """Packets leave by the datagram link while there is one, or by the stream."""
-        lib.ve_pump_use_datagrams(self._native, yes)
+        lib.ve_pump_use_datagrams(self._native, lib.VE_BY_DATAGRAMS if yes else lib.VE_BY_STREAM)
+
+    def follow(self) -> None:
+        """Packets leave by the link from which packets came last: a gateway that lets its client choose."""
+        lib.ve_pump_use_datagrams(self._native, lib.VE_BY_FOLLOWING)
 
     def set_datagrams(self, option: str, value: bytes) -> bool:
         """An option of the datagram link's framing, while it runs.  False: too many wait, or it is too long."""

@@ -510,7 +510,10 @@ VE_API int ve_pump_event_fd(const struct ve_pump *pump);	/* readable: controls o
  * once ve_pump_use_datagrams says so.  VE_ERROR with a text in err: the link is still the caller's. */
 VE_API int ve_pump_attach(struct ve_pump *pump, struct ve_link *link, char *err, size_t err_size);
 VE_API void ve_pump_detach(struct ve_pump *pump);	/* say goodbye on the datagram link, if there is one */
-VE_API void ve_pump_use_datagrams(struct ve_pump *pump, int yes);	/* packets leave by it, while there is one */
+/* Which way packets leave while there is a datagram link.  FOLLOW: by that from which packets came last, as a gateway
+ * does it that lets its client choose. */
+enum { VE_BY_STREAM = 0, VE_BY_DATAGRAMS = 1, VE_BY_FOLLOWING = 2 };
+VE_API void ve_pump_use_datagrams(struct ve_pump *pump, int way);
 /* An option of the datagram link's framing while it runs; a refusal is an event.  VE_FULL: too many wait. */
 VE_API int ve_pump_set_datagrams(struct ve_pump *pump, const char *option, const uint8_t *value, size_t length);
 /* datagrams: 1 of the datagram link, 0 of the stream. */

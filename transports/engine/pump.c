@@ -178,9 +178,9 @@ void ve_pump_detach(struct ve_pump *pump)
 	ring(pump->wake_fd);
 }
 
-void ve_pump_use_datagrams(struct ve_pump *pump, int yes)
+void ve_pump_use_datagrams(struct ve_pump *pump, int way)
 {
-	pump->use_datagrams = yes;
+	pump->way = way;
 	ring(pump->wake_fd);
 }
 

@@ -82,7 +82,7 @@ struct ve_pump {
 
 	atomic_size_t mtu;			/* wishes of any thread */
 	atomic_int rekey_wanted;
-	atomic_int use_datagrams;		/* packets leave by the datagram link, while there is one */
+	atomic_int way;				/* VE_BY_*: packets leave, while there is a datagram link */
 	_Atomic(const struct ve_codec_ops *) link_ops;	/* of the newest datagram link: the names of link_counters */
 	_Atomic uint64_t stop_at;		/* 0: go on; else end now, and linger until then at most */
 
@@ -107,6 +107,7 @@ struct ve_pump {
 	size_t control_frame_length;		/* of the control frame that TLS did not take yet; 0: none */
 	struct ve_link *link;			/* the datagram link; NULL: none */
 	struct ve_link_totals link_totals;	/* of those before it */
+	int followed;				/* packets came by the datagram link last */
 	int genuine;				/* something of the last datagrams was authenticated */
 	struct ve_segments segments;		/* of the super-packet in device */
 	struct ve_control control;		/* scratch */

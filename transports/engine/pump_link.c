@@ -272,8 +272,10 @@ static void receive(struct ve_pump *p)
 			break;
 		p->genuine = 0;
 		rc = open_datagrams(p);
-		if (p->genuine)		/* what anybody can forge is no sign of life */
+		if (p->genuine) {	/* what anybody can forge is no sign of life */
 			p->stats.last_rx_datagram_ns = ve_pump_clock();
+			p->followed = 1;
+		}
 	}
 	if (rc == VE_EOF)
 		lose(p, "the gateway closed the DTLS association");

@@ -108,7 +108,9 @@ static void publish(struct ve_pump *p)
 
 static int by_datagram(const struct ve_pump *p)
 {
-	return p->link && (p->use_datagrams || !p->tls);
+	int way = atomic_load_explicit(&p->way, memory_order_relaxed);
+
+	return p->link && (!p->tls || way == VE_BY_DATAGRAMS || (way == VE_BY_FOLLOWING && p->followed));
 }
 
 /* Whether the way out is closed for now, so that reading the device would only fill memory. */

@@ -73,6 +73,8 @@ void ve_stream_receive(struct ve_pump *p)
 
 	if (ve_queue_count(p->codec->controls))
 		ve_pump_post_controls(p, p->codec, 0);
+	if (p->sink->count)
+		p->followed = 0;
 	if (ve_sink_flush(p->sink) != VE_OK)
 		ve_pump_fail_device(p);
 	if (rc == VE_EOF)

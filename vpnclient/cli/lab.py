@@ -92,6 +92,8 @@ def serve_anyconnect(
     banner: Annotated[str, typer.Option(help="text shown when the tunnel is up")] = "",
     session_timeout: Annotated[int, typer.Option(help="seconds until a session ends; 0: never")] = 0,
     tls_max: Annotated[str, typer.Option(help="newest TLS version: 1.2 or 1.3")] = "",
+    udp: Annotated[bool, typer.Option("--udp/--no-udp", help="offer DTLS at the same port, or do not")] = True,
+    dtls: Annotated[str, typer.Option(help="psk (a key from the TLS connection) or resume (an older way)")] = "psk",
     certificate_file: CertificateFile = None,
     key: Annotated[Path | None, typer.Option(help="PEM key of --certificate, if in another file")] = None,
     client_ca: ClientCa = None,
@@ -128,6 +130,8 @@ def serve_anyconnect(
         rekey_method=rekey_method,
         banner=banner,
         session_timeout=session_timeout,
+        udp=udp,
+        dtls=dtls,
     )
     serve_site(settings, AnyConnectSite)
 

@@ -18,9 +18,10 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from vpnclient.lab import anyconnect_xml as xml
+from vpnclient.lab.anyconnect_dtls import DtlsSide
 from vpnclient.lab.anyconnect_tunnel import FRAMING, AnyConnectServer, tunnel_headers
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import Headers, OpenTunnel, Page, Request
+from vpnclient.lab.site import Headers, OpenDatagrams, OpenTunnel, Page, Request
 from vpnclient.lab.store import Exhausted, LabSession, Store, matches
 
 MAX_FAILURES = 3  # wrong answers in one sign-in
@@ -53,6 +54,15 @@ class AnyConnectSite:
     def __init__(self, settings: LabSettings, store: Store, token: Callable[[], str]) -> None:
         self._settings, self._store, self._token = settings, store, token
         self._attempts: dict[str, Attempt] = {}
+        self._dtls = DtlsSide(settings)
+
+    def listens(self, port: int) -> None:
+        """The UDP port of the gateway."""
+        self._dtls.listens(port)
+
+    def on_datagram(self, first: bytes, now: float) -> OpenDatagrams | None:
+        """A new UDP peer: its ClientHello names the tunnel."""
+        return self._dtls.on_datagram(first)
 
     def respond(self, request: Request, now: float) -> Page | OpenTunnel:
         try:
@@ -188,6 +198,7 @@ class AnyConnectSite:
             dpd=settings.dpd, keepalive=settings.keepalive, expires_at=session.expires_at, now=now
         )
         headers = tunnel_headers(settings, session, request, session.expires_at - now)
+        headers += self._dtls.headers(session, request)
         return OpenTunnel(session, "CONNECTED", headers, FRAMING, settings.mtu, controller)
 
 

@@ -18,14 +18,28 @@ from ipaddress import ip_address
 
 from protocols.errors import ProtocolError
 from transports.errors import DeviceError, TransportError
+from transports.link import DatagramLink
 from transports.tls import ServerContext, TlsStream
 from transports.tun import Tun
 from vpnclient.lab.certificate import pin_of
 from vpnclient.lab.device import configure
+from vpnclient.lab.door import DatagramDoor
 from vpnclient.lab.link import Link
 from vpnclient.lab.netns import LabError
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import Hangup, Negotiates, Opening, OpensTunnels, OpenTunnel, Page, Records, Site
+from vpnclient.lab.site import (
+    Exporter,
+    Hangup,
+    Negotiates,
+    OpenDatagrams,
+    Opening,
+    OpensTunnels,
+    OpenTunnel,
+    Page,
+    Records,
+    Site,
+    TakesDatagrams,
+)
 from vpnclient.lab.store import LabSession, Store
 from vpnclient.lab.web import HttpServer, Refused
 
@@ -58,6 +72,9 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying: set[asyncio.Task[None]] = set()  # those of _tasks that have a tunnel open
         self._tunnels: dict[str, _Tunnel] = {}
+        self._door: DatagramDoor | None = None  # of sites that take datagrams
+        if isinstance(site, TakesDatagrams):
+            self._door = DatagramDoor(site, self._exporter_of, self._attach, self._spawn, log)
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -74,6 +91,9 @@ class Gateway:
             listener.close()
             raise LabError(f"--listen {host}:{port}: {exc.strerror}") from exc
         self._listener = listener
+        if self._door is not None:
+            self._door.open(host, self._settings.udp_port or listener.getsockname()[1])
+            self._spawn(self._door.serve())
         self._spawn(self._accept(listener))
         self._spawn(self._sweep())
 
@@ -95,6 +115,8 @@ class Gateway:
     async def close(self) -> None:
         if self._listener is not None:
             self._listener.close()
+        if self._door is not None:
+            self._door.close()
         self.terminate_all("the lab gateway is closing")
         if self._carrying:
             await asyncio.wait(self._carrying, timeout=CLOSE_LIMIT)
@@ -190,9 +212,7 @@ class Gateway:
         session = opened.session
         tunnel = self._tunnels.setdefault(session.cookie, _Tunnel(session))
         async with tunnel.opening:
-            if tunnel.link is not None:
-                tunnel.link.end(Hangup("taken over by a new connection", forget=False))
-                await tunnel.link.closed.wait()
+            await self._take_over(tunnel)
             try:
                 if session not in tuple(self._store):
                     raise LabError(f"{session!r} ended while its new connection waited")
@@ -208,9 +228,51 @@ class Gateway:
                     opened = replace(opened, options=opened.opening.options())
             session.connected += 1
             link = tunnel.link = Link(tunnel.tun, stream, opened, self._log)
-        hangup = await link.run(first)
+        self._ended(tunnel, link, await link.run(first))
+
+    def _exporter_of(self, offer: OpenDatagrams) -> Exporter:
+        tunnel = self._tunnels.get(offer.session.cookie)
+
+        def export(label: str, length: int) -> bytes:
+            if tunnel is None or tunnel.link is None:
+                raise LabError(f"{offer.session!r} has no stream")
+            return tunnel.link.export(label, length)
+
+        return export
+
+    async def _attach(self, offer: OpenDatagrams, link: DatagramLink) -> None:
+        """A datagram link is open: it joins the session's stream, or is its tunnel from now on.  Raises LabError."""
+        tunnel = self._tunnels.setdefault(offer.session.cookie, _Tunnel(offer.session))
+        if not offer.alone:
+            if tunnel.link is None:
+                raise LabError(f"{offer.session!r} has no tunnel that datagrams could join")
+            tunnel.link.attach(link, offer.controller)
+            return
+        async with tunnel.opening:
+            await self._take_over(tunnel)
+            if tunnel.tun is None:
+                tunnel.tun = await self._device(offer.session, offer.mtu)
+            offer.session.connected += 1
+            opened = OpenTunnel(offer.session, "", (), "", offer.mtu, offer.controller)
+            alone = tunnel.link = Link(tunnel.tun, None, opened, self._log)
+            alone.attach(link, offer.controller)
+        self._spawn(self._carry_alone(tunnel, alone))
+
+    async def _carry_alone(self, tunnel: _Tunnel, link: Link) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # run by _spawn
+        self._carrying.add(task)
+        self._ended(tunnel, link, await link.run(b""))
+
+    async def _take_over(self, tunnel: _Tunnel) -> None:
+        if tunnel.link is not None:
+            tunnel.link.end(Hangup("taken over by a new connection", forget=False))
+            await tunnel.link.closed.wait()
+
+    def _ended(self, tunnel: _Tunnel, link: Link, hangup: Hangup) -> None:
         if tunnel.link is link:
             tunnel.link = None
+        session = tunnel.session
         over = hangup.forget or session not in tuple(self._store)  # logged out, before we knew that the link had gone
         self._log(f"{session!r}: {hangup.reason}; cookie {'dead' if over else 'kept'}")
         if over:

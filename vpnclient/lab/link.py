@@ -1,4 +1,4 @@
-"""One tunnel link of a lab gateway: a pump between a session's TUN device and a TLS stream, until either side ends it.
+"""One tunnel of a lab gateway: a pump between a session's TUN device and its links, until either side ends it.
 
 The pump's events and the clock go to the protocol's controller; its actions come back and are carried out here.
 """
@@ -12,10 +12,12 @@ from collections.abc import Callable
 
 from protocols.base import Control, Rekey, Send, Traffic, Warn
 from protocols.errors import ProtocolError
-from transports.pump import PumpEventKind
+from transports.link import DatagramLink
+from transports.pump import Pump, PumpEventKind
 from transports.tls import TlsStream
 from transports.tun import Tun
-from vpnclient.lab.site import Hangup, OpenTunnel, ServerAction
+from vpnclient.lab.netns import LabError
+from vpnclient.lab.site import Hangup, OpenTunnel, ServerAction, ServerController
 from vpnclient.pumps import AnyPump, make_pump
 from vpnclient.tasks import to_the_end
 
@@ -34,14 +36,34 @@ _ENDINGS = {
 class Link:
     """Runs in the event loop's thread; the packets move in the pump's."""
 
-    def __init__(self, tun: Tun, stream: TlsStream, opened: OpenTunnel, log: Callable[[str], None]) -> None:
+    def __init__(self, tun: Tun, stream: TlsStream | None, opened: OpenTunnel, log: Callable[[str], None]) -> None:
+        """stream: None for a tunnel by datagrams alone; `attach` its link before `run`."""
         self._tun, self._stream, self._opened, self._log = tun, stream, opened, log
         self._controller = opened.controller
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[Hangup] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._pump: AnyPump | None = None
+        self._waiting: DatagramLink | None = None  # attached before there was a pump
+        self._by_datagrams: ServerController | None = None  # of the channel beside the stream
         self.closed = asyncio.Event()
+
+    def attach(self, link: DatagramLink, controller: ServerController) -> None:
+        """Take a datagram link over.  Raises EngineError, LabError."""
+        self._by_datagrams = controller
+        if self._pump is None and self._stream is None:
+            self._waiting = link
+        elif isinstance(self._pump, Pump):
+            self._pump.attach(link)
+            self._pump.follow()
+        else:
+            raise LabError("the tunnel is not there, or its framing exists in Python only")
+
+    def export(self, label: str, length: int) -> bytes:
+        """Keying material of the stream.  Raises LabError: there is none, TransportError."""
+        if self._stream is None:
+            raise LabError("the session has no stream")
+        return self._stream.export_keying_material(label, length)
 
     async def run(self, first: bytes) -> Hangup:
         """Move packets until the end; `first`: framing that came with the request.  The stream stays open."""
@@ -52,7 +74,10 @@ class Link:
                 first=first,
                 options=self._opened.options,
             )
-            self._stream.detach()
+            if self._stream is not None:
+                self._stream.detach(pump.export if isinstance(pump, Pump) else None)
+            if self._waiting is not None and isinstance(pump, Pump):
+                pump.attach(self._waiting)
             self._pump = pump
             return await self._carry(pump)
         finally:
@@ -72,7 +97,8 @@ class Link:
             await to_the_end(lambda: pump.stop(LINGER))
             stats = pump.stats()
             self._log(f"{self._opened.session!r}: link closed, {stats.rx_packets} packets in, {stats.tx_packets} out")
-            self._stream.reattach()
+            if self._stream is not None:
+                self._stream.reattach()
 
     def end(self, hangup: Hangup) -> None:
         """From outside: drop the link.  The client is not told."""
@@ -87,9 +113,13 @@ class Link:
         assert self._pump is not None  # the reader is added after the pump
         now = time.monotonic()
         events = self._pump.events()  # before the frames: then a goodbye that preceded the end is among them
-        frames = [Control(kind, payload) for kind, payload in self._pump.controls()]
+        alone = self._stream is None
+        frames = [Control(kind, payload) for kind, payload in self._pump.controls(datagrams=alone)]
+        beside = [] if alone else [Control(kind, payload) for kind, payload in self._pump.controls(datagrams=True)]
         try:
             self._act(self._controller.on_controls(frames, now))
+            if self._by_datagrams is not None and beside:
+                self._act(self._by_datagrams.on_controls(beside, now))
         except ProtocolError as exc:
             self.end(Hangup(str(exc), forget=False))
         for event in events:
@@ -103,8 +133,12 @@ class Link:
 
     def _on_time(self) -> None:
         assert self._pump is not None  # as above
-        stats = self._pump.stats()
-        self._act(self._controller.on_time(Traffic(stats.last_rx, stats.last_tx), time.monotonic()))
+        now, stats = time.monotonic(), self._pump.stats()
+        by_datagrams = Traffic(stats.last_rx_datagram, stats.last_tx_datagram)
+        by_stream = Traffic(stats.last_rx, stats.last_tx)
+        self._act(self._controller.on_time(by_datagrams if self._stream is None else by_stream, now))
+        if self._stream is not None and self._by_datagrams is not None:
+            self._act(self._by_datagrams.on_time(by_datagrams, now))
         self._schedule()
 
     def _schedule(self) -> None:
@@ -112,15 +146,16 @@ class Link:
             self._timer.cancel()
             self._timer = None
         deadline = self._controller.deadline()
+        if self._by_datagrams is not None:
+            deadline = min(deadline, self._by_datagrams.deadline())
         if deadline < math.inf and not self._ending.done():
             self._timer = self._loop.call_at(max(deadline, self._loop.time() + LEAST_WAIT), self._on_time)
 
     def _act(self, actions: list[ServerAction]) -> None:
         for action in actions:
             match action:
-                case Send(frame):
-                    if self._pump is not None and not self._pump.send_control(frame.kind, frame.payload):
-                        self._log(f"control frame {frame.kind} dropped: the queue is full")
+                case Send(frame, datagrams):
+                    self._send(frame, datagrams or self._stream is None)
                 case Rekey():
                     if self._pump is not None:
                         self._pump.rekey()
@@ -128,3 +163,9 @@ class Link:
                     self._log(text)
                 case Hangup():
                     self.end(action)
+
+    def _send(self, frame: Control, datagrams: bool) -> None:
+        if self._pump is None:
+            return
+        if not self._pump.send_control(frame.kind, frame.payload, datagrams=datagrams):
+            self._log(f"control frame {frame.kind} dropped: the queue is full")

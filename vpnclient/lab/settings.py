@@ -21,6 +21,9 @@ class LabSettings:
 
     listen_host: str = "127.0.0.1"
     listen_port: int = 0
+    udp: bool = True  # False: no datagram channel
+    udp_port: int = 0  # 0: the number of the TCP port
+    dtls: str = "psk"  # "psk": a key from the TLS connection; "resume": the session of a master secret
     users: dict[str, Secret] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
     challenge: Secret | None = None  # the code that a second form asks for
@@ -58,6 +61,8 @@ class LabSettings:
             wrong.append(f"--rekey-method: got {self.rekey_method!r}, want ssl or new-tunnel")
         if self.tls_max not in ("", "1.2", "1.3"):
             wrong.append(f"--tls-max: got {self.tls_max!r}, want 1.2 or 1.3")
+        if self.dtls not in ("psk", "resume"):
+            wrong.append(f"--dtls: got {self.dtls!r}, want psk or resume")
         if (self.key is not None) and self.certificate is None:
             wrong.append("--key: given without --certificate")
         wrong += [f"{name}: must not be negative" for name in ("dpd", "keepalive") if getattr(self, name) < 0]

@@ -3,18 +3,21 @@
     shell: Request -> Site.respond -> Page         answered, the connection goes on
                                    -> OpenTunnel   answered, then the connection becomes a tunnel
     tunnel: frames and time -> ServerController -> Send, Rekey, Hangup, Note
+    first datagram of a peer -> Site.on_datagram -> OpenDatagrams    a second channel of a tunnel, or a tunnel by itself
 
 Nothing here does I/O: a protocol's side of the lab is tested with requests in and answers out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from protocols.base import Control, Rekey, Send, Traffic, Warn
 from transports.framing import Framing
+from transports.link import DatagramLink
+from transports.udp import UdpSocket
 from vpnclient.lab.store import LabSession
 
 Headers = tuple[tuple[str, str], ...]
@@ -119,6 +122,36 @@ class OpensTunnels(Protocol):
 
     def opens_tunnel(self, method: str, target: str) -> bool:
         """Whether nothing but the head of such a request is HTTP, whatever length it tells."""
+
+
+Exporter = Callable[[str, int], bytes]  # label, length -> keying material of the client's TLS connection
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDatagrams:
+    """A first datagram names this session: make a link of its socket.
+
+    open: takes the socket, that datagram and what the session's stream exports; it may speak with the client first
+    (a handshake).  controller: for the frames that come by it.  alone: it is the tunnel; a stream that the session has
+    is ended.
+    """
+
+    session: LabSession
+    open: Callable[[UdpSocket, bytes, Exporter], Awaitable[DatagramLink]]
+    controller: ServerController
+    mtu: int
+    alone: bool = False
+
+
+@runtime_checkable
+class TakesDatagrams(Protocol):
+    """An optional part of a site whose tunnels have a datagram channel."""
+
+    def listens(self, port: int) -> None:
+        """The UDP port of the gateway, told before the first request."""
+
+    def on_datagram(self, first: bytes, now: float) -> OpenDatagrams | None:
+        """The first datagram of a new peer, which may be anybody; None: it is ignored."""
 
 
 class Site(Protocol):
