@@ -13,11 +13,16 @@ DEFAULT_ID = "auth_form"  # of a form without an id
 ASSUMED = LoginForm(DEFAULT_ID, (Entry("username", "Username:", "text"), Entry("password", "Password:", "password")))
 
 
-def to_form(form: LoginForm, *, again: bool) -> Form:
-    """again: this form was answered before, so its message says what was wrong."""
+def to_form(form: LoginForm, *, again: bool, later: bool) -> Form:
+    """again: this form was answered before, so its message says what was wrong.
+
+    later: it is another form than the first, so a password is the code of a second factor (Q8).
+    """
     fields = tuple(
         Field(
-            entry.name, entry.label, entry.kind, entry.value, entry.choices, entry.name == GROUP and bool(entry.choices)
+            *(entry.name, entry.label, entry.kind, entry.value, entry.choices),
+            is_group=entry.name == GROUP and bool(entry.choices),
+            once=later and entry.kind == "password",
         )
         for entry in form.entries
     )

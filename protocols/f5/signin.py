@@ -45,6 +45,7 @@ class SignIn:
         self._gateway = Gateway(http, options)
         self._answered = 0  # forms sent
         self._unchanged = 0
+        self._first: LoginForm | None = None
         self._previous: LoginForm | None = None
         self._restarted = self._inspected = False
 
@@ -109,11 +110,12 @@ class SignIn:
         refusal = one_line(form.message) or "the gateway refused the answer and asks again"
         if self._unchanged >= MAX_UNCHANGED:
             raise SignInRefused(f"{refusal} ({MAX_UNCHANGED} times)")
-        self._previous = form
+        self._previous, self._first = form, self._first or form
+        later = form.shape() != self._first.shape()
         if not self._options.allow_password and forms.has_password(form):
             raise SignInFailed(f"form {form.form_id!r} asks for a password, which is not allowed here")
         try:
-            return await self._user.fill(forms.to_form(form, again=again))
+            return await self._user.fill(forms.to_form(form, again=again, later=later))
         except InputRequired as exc:
             if not again:
                 raise

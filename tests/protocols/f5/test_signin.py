@@ -115,6 +115,7 @@ def test_a_second_factor_is_a_form_of_the_same_name() -> None:  # Q8
     _, http = sign_in(*START, second, GOOD, user=user)
     assert http.requests[3].text == "otp_password=123456&vhost=standard"
     assert (user.forms[1].message, user.forms[1].error) == ("Enter the code", "")
+    assert [one.once for form in user.forms for one in form.fields] == [False, False, False, True, False]
 
 
 def test_a_hidden_form_goes_at_once_and_can_be_overridden() -> None:  # Q6
@@ -164,6 +165,7 @@ def test_wrong_credentials_are_asked_for_again_with_the_gateways_text() -> None:
     _, http = sign_in(*START, form(message="Try again."), GOOD, user=user)
     assert http.requests[3].text == "username=ann&password=right&vhost=standard"
     assert (user.forms[0].error, user.forms[1].error) == ("", "Try again.")
+    assert not any(one.once for one in user.forms[1].fields)
 
 
 def test_nobody_to_ask_again_means_refused() -> None:
