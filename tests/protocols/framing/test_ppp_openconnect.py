@@ -1,0 +1,72 @@
+"""PPP as Debian's openconnect 9.01 sent it over both F5 carriers: an independent sender, read and rebuilt by us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from protocols.ppp.packet import Code, parse, parse_options
+from tests.protocols.framing.ppp_twins import F5, HDLC, IDS, IP6CP, IPCP, LCP, MAKERS, Twin
+
+DATA = Path(__file__).parents[2] / "data"
+FRAMINGS = [F5, HDLC]
+
+
+def capture(framing: str) -> list[bytes]:
+    """What came, a read each."""
+    lines = (DATA / f"openconnect-9.01-{framing}.hex").read_text().splitlines()
+    return [bytes.fromhex(line) for line in lines if not line.startswith("#")]
+
+
+def receive(maker: Callable[[str], Twin], framing: str, step: int = 0) -> tuple[list[tuple[int, bytes]], list[bytes]]:
+    """Control frames and packets of the capture; step: bytes a time, 0: as they came."""
+    twin = maker(framing)
+    twin.set("ppp.data", b"\3")
+    stream = b"".join(capture(framing))
+    pieces = [stream[at : at + step] for at in range(0, len(stream), step)] if step else capture(framing)
+    controls, packets = [], []
+    for piece in pieces:
+        twin.feed(piece)
+        while (control := twin.control()) is not None:
+            controls.append(control)
+    twin.sink.flush()
+    while (packet := twin.sink.take()) is not None:
+        packets.append(bytes(packet))
+    return controls, packets
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=IDS)
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("step", [0, 1, 7])
+def test_everything_is_understood(maker: Callable[[str], Twin], framing: str, step: int) -> None:
+    controls, packets = receive(maker, framing, step)
+    assert [(kind, payload[0]) for kind, payload in controls] == [
+        (LCP, Code.CONFIGURE_REQUEST), (LCP, Code.CONFIGURE_ACK),
+        (IPCP, Code.CONFIGURE_REQUEST), (IP6CP, Code.CONFIGURE_REQUEST),
+        *[(IPCP, Code.CONFIGURE_ACK), (IP6CP, Code.CONFIGURE_ACK), (IPCP, Code.CONFIGURE_REQUEST)],
+        (LCP, Code.ECHO_REQUEST), (LCP, Code.TERMINATE_REQUEST),
+    ]  # fmt: skip
+    assert [packet[0] >> 4 for packet in packets] == [6, 4, 4]
+    assert all(packet[9] == 1 and packet[16:20] == bytes([10, 77, 0, 1]) for packet in packets[1:])  # the pings
+    request = parse(controls[0][1])
+    kinds = [option.kind for option in parse_options(request.data)]
+    assert kinds == ([1, 2, 5, 7, 8] if framing == HDLC else [1, 5, 7, 8])
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=IDS)
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_our_encoders_make_the_same_bytes(maker: Callable[[str], Twin], framing: str) -> None:
+    controls, packets = receive(maker, framing)
+    twin = maker(framing)
+    for option in ("ppp.pfc", "ppp.acfc"):
+        twin.set(option, b"\1")
+    twin.set("ppp.data", b"\3")
+    if framing == HDLC:
+        twin.set("ppp.accm", bytes(4))
+    frames = {twin.encode_control(kind, payload) for kind, payload in controls}
+    frames |= {twin.encode(packet) for packet in packets}
+    stream = b"".join(capture(framing))
+    assert len(frames) == 12 and all(frame in stream for frame in frames)
+    assert sum(map(len, frames)) == len(stream)
