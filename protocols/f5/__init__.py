@@ -2,13 +2,14 @@
 
     signin.py      from an URL to a ticket: exchange.py (HTTP) page.py (HTML) script.py (JSON) forms.py model.py
     tunnel.py      profiles.py options.py config.py (XML -> TunnelConfig) request.py, then protocols/ppp/
-    logout.py cookies.py
+    logout.py cookies.py handover.py (a browser's link)
 
 Section numbers and Q numbers in this package are those of the project's F5 notes.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from protocols.base import Secret, SignInOptions, Ticket, Tunnel, TunnelOptions, User
@@ -28,6 +29,7 @@ class F5:
 
     def __init__(self) -> None:
         self._opened: Secret | None = None  # the cookie of the newest tunnel: its addresses must stay (section 8)
+        self._redeemed: dict[Secret, Secret] = {}  # codes of a browser's link -> cookies
 
     async def authenticate(self, http: HttpClient, user: User, options: SignInOptions) -> Ticket:
         from protocols.f5.signin import sign_in
@@ -37,6 +39,7 @@ class F5:
     async def connect(self, dialer: Dialer, ticket: Ticket, options: TunnelOptions, now: float) -> Tunnel:
         from protocols.f5.tunnel import open_tunnel
 
+        ticket = await self._with_session(dialer, ticket, options)
         tunnel = await open_tunnel(dialer, ticket, options, now, again=ticket.cookie == self._opened)
         self._opened = ticket.cookie
         return tunnel
@@ -44,11 +47,30 @@ class F5:
     async def logout(self, http: HttpClient, ticket: Ticket) -> None:
         from protocols.f5.logout import log_out
 
-        await log_out(http, ticket)
+        await log_out(http, replace(ticket, cookie=self._redeemed.get(ticket.cookie, ticket.cookie)))
 
     def ticket_from_cookie(self, url: str, cookie: Secret) -> Ticket:
+        from protocols.f5 import handover
         from protocols.f5.cookies import parse
         from transports.http_url import Url
 
+        if handover.is_link(cookie):
+            return handover.ticket(self.name, url, cookie)
         connect_url = f"https://{Url.parse(url).authority}/"
         return Ticket(self.name, connect_url, parse(cookie).text())
+
+    async def _with_session(self, dialer: Dialer, ticket: Ticket, options: TunnelOptions) -> Ticket:
+        """The ticket, its code exchanged for the session, once."""
+        from protocols.f5 import handover
+
+        if not handover.code_of(ticket):
+            return ticket
+        if ticket.cookie not in self._redeemed:
+            from transports.http import HttpClient
+
+            http = HttpClient(dialer, user_agent=options.user_agent or f"vpnclient {options.version}")
+            try:
+                self._redeemed[ticket.cookie] = await handover.redeem(http, ticket)
+            finally:
+                await http.close()
+        return replace(ticket, cookie=self._redeemed[ticket.cookie])

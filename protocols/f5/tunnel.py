@@ -22,6 +22,7 @@ from protocols.errors import (
 )
 from protocols.f5 import config, cookies, options, profiles, request
 from protocols.f5.errors import SessionRejected
+from protocols.f5.handover import RESOURCE
 from protocols.f5.notes import Notes
 from protocols.ppp import mtu
 from protocols.ppp.controller import PppController, Timers
@@ -88,7 +89,7 @@ async def _prepare(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, again:
         http.cookies.set(name, value)
     notes = Notes()
     try:
-        profile = profiles.choose(await _profiles(http, url), wishes.authgroup)
+        profile = profiles.choose(await _profiles(http, url), ticket.notes.get(RESOURCE, "") or wishes.authgroup)
         answer = await _get(http, url, profile.target)
         found = options.parse(answer.body, notes)
     finally:
