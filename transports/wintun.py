@@ -142,6 +142,13 @@ class WintunLibrary:
         return DeviceError(f"{what}: {error_text(self.last_error())}")
 
 
+def check_name(what: str, text: str) -> None:
+    """Raises DeviceError."""
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    if not 0 < units <= MAX_NAME or "\0" in text:
+        raise DeviceError(f"{what}: got {units} characters, want 1 to {MAX_NAME}")
+
+
 class Adapter:
     """An adapter of this library.  Closing it removes it, if it was created here."""
 
@@ -154,10 +161,8 @@ class Adapter:
 
         A fixed guid keeps Windows' network profile.  Raises DeviceError.
         """
-        for what, text in (("adapter name", name), ("tunnel type", kind)):
-            units = len(text.encode("utf-16-le")) // 2
-            if not 0 < units <= MAX_NAME or "\0" in text:
-                raise DeviceError(f"{what}: got {units} characters, want 1 to {MAX_NAME}")
+        check_name("adapter name", name)
+        check_name("tunnel type", kind)
         raw = ffi.from_buffer(guid.bytes_le) if guid else ffi.NULL
         handle = library.lib.WintunCreateAdapter(name, kind, raw)
         if not handle:

@@ -19,6 +19,7 @@ from transports.errors import TransportError
 from transports.http import HttpClient
 from transports.tls import Judge, TlsContext, TlsSettings
 from vpnclient import __version__
+from vpnclient.device import TunnelDevice
 from vpnclient.errors import UsageError
 from vpnclient.host import HostConfig
 from vpnclient.settings import Settings, TlsChoice
@@ -108,6 +109,17 @@ def make_host(settings: Settings) -> HostConfig:
     from vpnclient.host.linux import NativeHost
 
     return NativeHost(profile_name(settings))
+
+
+def make_device(settings: Settings, warn: Callable[[str], None]) -> Callable[[str], TunnelDevice]:
+    """Opens the tunnel's interface by its name, as this system does it; an empty one: the usual."""
+    if sys.platform == "win32":
+        from vpnclient.host.windows.device import open_device
+
+        return lambda name: open_device(settings, name, warn=warn)
+    from transports.tun import Tun
+
+    return lambda name: Tun.open(name or "tun%d")
 
 
 def local_hostname(settings: Settings) -> str:

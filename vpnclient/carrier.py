@@ -36,8 +36,8 @@ from protocols.errors import ProtocolError
 from transports.errors import EngineError
 from transports.link import DatagramLink
 from transports.pump import Pump, PumpEvent, PumpEventKind, PumpStats
-from transports.tun import Tun
 from vpnclient.datagrams import DatagramKeeper
+from vpnclient.device import TunnelDevice
 from vpnclient.pumps import AnyPump, make_pump
 from vpnclient.tasks import to_the_end
 
@@ -77,7 +77,7 @@ class Hooks:
 class Carrier:
     """One tunnel between a TUN device and a gateway."""
 
-    def __init__(self, tun: Tun, tunnel: Tunnel, hooks: Hooks) -> None:
+    def __init__(self, tun: TunnelDevice, tunnel: Tunnel, hooks: Hooks) -> None:
         self._tunnel, self._hooks = tunnel, hooks
         self._controller: Controller = tunnel.controller
         self._pump: AnyPump = make_pump(

@@ -53,6 +53,12 @@ class NotPermitted(ClientError):
     code, exit_code = "not-permitted", Exit.NOT_PERMITTED
 
 
+class NotOnThisSystem(ClientError):
+    """What this system, or this program on it, does not have."""
+
+    code, exit_code = "not-on-this-system", Exit.NOT_PERMITTED
+
+
 class HostError(ClientError):
     """The host could not be configured; what was done has been undone."""
 

@@ -154,6 +154,8 @@ def _with_tunnel_and_host(settings: Settings, layers: Layers, warn: Callable[[st
         script=script,
         dns=layers.text("dns", "auto"),
         default_route=layers.text("default_route", "half"),
+        wintun=layers.text("wintun", "auto"),
+        wintun_library=str(layers.path("wintun_library") or ""),
         useragent=layers.text("useragent"),
         version_string=layers.text("version_string"),
         local_hostname=layers.text("local_hostname"),

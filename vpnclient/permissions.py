@@ -1,34 +1,31 @@
-"""Says at once, before anybody types a password, that a tunnel cannot be made by this user."""
+"""Says at once, before anybody types a password, that a tunnel cannot be made: by this user, or on this system.
 
-from __future__ import annotations
+What users may do, and whom a file belongs to, is a file for each kind of system.
+"""
 
-import os
-from pathlib import Path
+import sys
+from collections.abc import Callable
 
-from vpnclient.errors import NotPermitted
-from vpnclient.settings import Settings
+from vpnclient.errors import NotOnThisSystem
 
-CAP_NET_ADMIN = 12  # capabilities(7)
+if sys.platform == "win32":
+    from vpnclient.permissions_windows import require_network_admin, unsafe_file
+else:
+    from vpnclient.permissions_posix import require_network_admin, unsafe_file
+
+__all__ = ["require_links", "require_network_admin", "unsafe_file"]
+
+_PARTS = {"TLS": "ve_tls_new", "pump": "ve_pump_new"}  # of the engine, and a function of each
 
 
-def require_network_admin(settings: Settings, status: Path = Path("/proc/self/status")) -> None:
-    """Raises NotPermitted unless this process may configure the network.
+def require_links(has: Callable[[str], bool] | None = None) -> None:
+    """Raises NotOnThisSystem if the engine cannot carry a tunnel.  has: whether it has a function; None: ask it."""
+    from transports import engine
 
-    A prepared device (--interface) with a script of the user's may work without; then the kernel decides.
-    """
-    if settings.interface and settings.script:
-        return
-    if not has_net_admin(status):
-        raise NotPermitted(
-            f"user id {os.geteuid()} may not create a tunnel interface",
-            hint="run it as root: sudo vpnclient connect ...; to sign in without root, split it: "
-            "vpnclient connect --authenticate, then give the cookie to root with --cookie-on-stdin",
+    missing = [part for part, function in _PARTS.items() if not (has or engine.has)(function)]
+    if missing:
+        system = "Windows" if sys.platform == "win32" else sys.platform
+        raise NotOnThisSystem(
+            f"connecting does not work on {system} yet: this build of the engine has no {' and no '.join(missing)}",
+            hint="connect from Linux; docs/windows.md tells what works on Windows already",
         )
-
-
-def has_net_admin(status: Path = Path("/proc/self/status")) -> bool:
-    """True if CAP_NET_ADMIN is in this process's effective set (proc(5), field CapEff)."""
-    for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("CapEff:"):
-            return bool(int(line.split()[1], 16) >> CAP_NET_ADMIN & 1)
-    return False

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vpnclient.auth.secrets import SecretSource
 from vpnclient.errors import UsageError
+from vpnclient.permissions import unsafe_file
 from vpnclient.schema import Value
 
 SUFFIX = ".yaml"
@@ -101,11 +102,11 @@ def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE + 1)
-            writable = os.fstat(file.fileno()).st_mode & 0o002
+            unsafe = unsafe_file(path, os.fstat(file.fileno()))
     except OSError as exc:
         raise ProfileInvalid((f"{path}: {exc.strerror}",)) from exc
     if len(raw) > MAX_FILE:
         raise ProfileInvalid((f"{path}: more than {MAX_FILE} bytes",))
-    if writable:  # it may name commands to run
-        raise ProfileInvalid((f"{path}: anybody may write to it; chmod o-w {path}",))
+    if unsafe:  # it may name commands to run
+        raise ProfileInvalid((f"{path}: {unsafe}",))
     return raw

@@ -17,6 +17,7 @@ from vpnclient.settings import (
     HOST_REPORTS,
     MAX_MTU,
     OS_NAMES,
+    WINTUN_WAYS,
     printable,
 )
 
@@ -226,6 +227,11 @@ _HOST = (
     Item("default_route", Kind.TEXT, "default-route", ("--default-route",), Panel.HOST,
          "Send everything through the tunnel, if the gateway wants it (half), or never (no).", "MODE",
          choices=DEFAULT_ROUTES),
+    Item("wintun", Kind.TEXT, "wintun", ("--wintun",), Panel.HOST,
+         "On Windows: give packets to the driver in rings of ours, by the library's session, or as it goes (auto).",
+         "WAY", choices=WINTUN_WAYS),
+    Item("wintun_library", Kind.PATH, "wintun-library", ("--wintun-library",), Panel.HOST,
+         "On Windows: where wintun.dll is, if not beside the program or in System32.", "FILE", hidden=True),
 )  # fmt: skip
 
 _IDENTITY = (

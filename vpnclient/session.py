@@ -35,12 +35,12 @@ from transports.errors import DeviceError, TransportError
 from transports.http import HttpClient
 from transports.pump import PumpStats
 from transports.tls import Judge
-from transports.tun import Tun
 from vpnclient import assembly
 from vpnclient.attempts import Attempts
 from vpnclient.auth.remember import RememberingUser
 from vpnclient.backoff import LONGEST, STEP, jittered, waits
 from vpnclient.carrier import Carrier, Hooks, Outcome, Why
+from vpnclient.device import TunnelDevice
 from vpnclient.errors import ClientError, Exit, HostError, SessionEnded, explain
 from vpnclient.events import (
     Banner,
@@ -90,7 +90,7 @@ class Parts:
     protocol: VpnProtocol
     dialer: Dialer
     host: HostConfig
-    open_device: Callable[..., Tun] = Tun.open
+    open_device: Callable[[str], TunnelDevice]  # by its name; empty: this system's usual one
     carrier: type[Carrier] = Carrier
 
 
@@ -113,8 +113,9 @@ class Session:
             protocol=registry.load(settings.protocol),
             dialer=assembly.make_dialer(settings, judge, ask_passphrase, self._warn),
             host=assembly.make_host(settings),
+            open_device=assembly.make_device(settings, self._warn),
         )
-        self._tun: Tun | None = None
+        self._tun: TunnelDevice | None = None
         self._config: TunnelConfig | None = None
         self._ticket: Ticket | None = None  # the newest; it may have to be logged out
         self._carrier: Carrier | None = None
@@ -228,7 +229,7 @@ class Session:
         try:
             interface = self._settings.interface
             self._warn_all(await to_the_end(lambda: self._parts.host.prepare(self._plan(tunnel, interface))))
-            self._tun = self._parts.open_device(interface or "tun%d", offload=self._settings.offload)
+            self._tun = await to_the_end(lambda: self._parts.open_device(interface))
             plan = self._plan(tunnel, self._tun.name)
             self._applied(plan, await to_the_end(lambda: self._parts.host.apply(plan)))
         except BaseException:

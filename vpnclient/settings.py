@@ -25,6 +25,7 @@ MAX_INTERFACE = 15  # bytes of a Linux interface name
 DNS_MODES = ("auto", "off", "resolved", "resolvconf", "file")
 HOST_REPORTS = ("none", "minimal")
 DEFAULT_ROUTES = ("half", "no")
+WINTUN_WAYS = ("auto", "rings", "session")  # transports.wintun_device.Way
 COMPRESSIONS = ("none", "off", "stateless")  # cli-parity 2.9; "all" would add deflate, whose state spans packets
 OS_NAMES = ("linux", "linux-64", "win", "mac-intel", "android", "apple-ios")
 FOREVER = float("inf")  # reconnect_timeout: never give up
@@ -120,6 +121,8 @@ class Settings:
     script: str = ""  # "": native host configuration
     dns: str = "auto"  # one of DNS_MODES
     default_route: str = "half"  # one of DEFAULT_ROUTES
+    wintun: str = "auto"  # one of WINTUN_WAYS; Windows only
+    wintun_library: str = ""  # absolute path; "": beside the program, or in System32
 
     # what the gateway is told; "": the protocol's own
     useragent: str = ""

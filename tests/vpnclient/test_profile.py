@@ -30,7 +30,7 @@ def test_everything_a_profile_can_say() -> None:
     profile = read(
         "work",
         WORK,
-        b"""
+        rb"""
 server: https://vpn.example.com/staff
 user: 1234
 password: {command: [pass, show, vpn]}
@@ -46,6 +46,8 @@ reconnect-timeout: forever
 ipv6: no
 dns: off
 default-route: no
+wintun: session
+wintun-library: C:\Tools\wintun.dll
 mtu: 1300
 """,
     )
@@ -59,13 +61,15 @@ mtu: 1300
         "ipv6": False,
         "dns": "off",
         "default_route": "no",
+        "wintun": "session",
+        "wintun_library": "C:\\Tools\\wintun.dll",
         "mtu": 1300,
     }
     assert profile.secrets == {
         "password": SecretSource(SourceKind.COMMAND, ("pass", "show", "vpn")),
         "key_password": SecretSource(SourceKind.FILE, ("/etc/secret",)),
     }
-    assert profile.lines["mtu"] == 17
+    assert profile.lines["mtu"] == 19
 
 
 def test_an_unknown_key_names_line_and_the_nearest_key() -> None:

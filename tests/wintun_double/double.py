@@ -24,6 +24,7 @@ from cffi import FFI
 from transports.errors import DeviceError
 from transports.sink import RING_OVERHEAD
 from transports.wintun import AlreadyRegistered, Events, WintunLibrary, error_text
+from transports.wintun_device import WintunSystem
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -116,6 +117,9 @@ def wintun_library(*, shrinking: bool = False) -> WintunLibrary:
     return WintunLibrary.load(path, own.TwdLastError, address)
 
 
+SYSTEM = WintunSystem(library, lambda path: wintun_library(), events, lambda adapter: register)
+
+
 @dataclass(slots=True)
 class Stats:
     indicated: int
@@ -125,6 +129,7 @@ class Stats:
     dead_reason: int
     active: bool
     spoiled: int
+    receive_ring: range  # addresses of the registered one
 
 
 class Ring:
@@ -206,6 +211,6 @@ def inject(*packets: bytes) -> int:
 def stats(driver: Any = None) -> Stats:
     out = ffi.new("struct twd_stats *")
     (driver or lib()).TwdGetStats(out)
-    return Stats(
-        out.indicated, out.discarded, out.sleeps, bool(out.dead), out.dead_reason, bool(out.active), out.spoiled
-    )
+    receive_ring = range(out.receive_ring, out.receive_ring + out.receive_size)
+    flags = bool(out.dead), out.dead_reason, bool(out.active)
+    return Stats(out.indicated, out.discarded, out.sleeps, *flags, out.spoiled, receive_ring)

@@ -378,7 +378,9 @@ static uint32_t register_rings(const struct half *send, const struct half *recei
 	twd.send_alloc = atomic_load(sending.tail);
 	twd.head = atomic_load(receiving.head);
 	twd.disconnected = twd.closing = 0;
-	twd.stats = (struct twd_stats){.active = 1};
+	twd.stats = (struct twd_stats){
+		.active = 1, .receive_ring = (uintptr_t)receive->memory, .receive_size = receive->size
+	};
 	twd.quit = os_event();
 	if (!os_start(&twd.stack, stack_run) || !os_start(&twd.receiver, receive_run))
 		abort();

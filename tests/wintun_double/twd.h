@@ -29,6 +29,8 @@ struct twd_stats {
 	uint32_t dead, dead_reason;	/* 1 start Head, 2 Tail >= C, 3 content < 4, 4 Size, 5 overrun */
 	uint32_t active;
 	uint32_t spoiled;		/* packets whose bytes changed while the stack held them */
+	uint64_t receive_ring;		/* where the registered one begins */
+	uint32_t receive_size;		/* its bytes */
 };
 
 /* The descriptor of section 4.  0, or the Win32 error: 1247 one is registered, 87 a bad parameter, 6 a bad event. */

@@ -56,6 +56,15 @@ def check_abi(ffi: Any, lib: Any) -> None:
             raise EngineError(f"the engine does not fit this program: {what}: got {got}, want {want}; {FIX}")
 
 
+def has(function: str) -> bool:
+    """Whether this build of the engine has a function of engine.h: some parts know Linux only."""
+    try:
+        getattr(lib, function)
+    except ffi.error:
+        return False
+    return True
+
+
 def text(chars: CData) -> str:
     """A C string as text; NULL is empty, what is not UTF-8 is replaced."""
     if not chars:

@@ -23,7 +23,7 @@ from vpnclient.cli.options import CONNECT, ORDER, exposed, values, with_options
 from vpnclient.errors import Exit, UsageError, explain
 from vpnclient.events import Failed, Warned
 from vpnclient.merge import Given, settle
-from vpnclient.permissions import require_network_admin
+from vpnclient.permissions import require_links, require_network_admin
 from vpnclient.schema import Value
 from vpnclient.settings import Settings
 from vpnclient.view import View, Views
@@ -71,6 +71,7 @@ def connect(ctx: typer.Context, target: str | None, verbose: int = 0, **given: o
     server = _server(target, options)
     printer = next((name for name in reversed(order) if name in _PRINTERS), "")
     _refuse_contradictions(options, printer)
+    require_links()  # before anybody types a password
     view = _view(server, options, verbose)
     try:
         for option in exposed(options):

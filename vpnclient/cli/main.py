@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from protocols.errors import ProtocolError
 from vpnclient import __version__
 from vpnclient.cli import output
-from vpnclient.errors import ClientError, Exit, UsageError, explain
+from vpnclient.errors import ClientError, Exit, NotOnThisSystem, UsageError, explain
 
 if TYPE_CHECKING:
     from typer.main import Typer
@@ -30,6 +30,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("vpnclient.cli.lab", "Small gateways on this machine, to try and to test against."),
     "version": ("vpnclient.cli.version", "Show the version and what is built in."),
 }
+
+# name -> why
+LINUX_ONLY = {"lab": "its gateways live in network namespaces of Linux"}
 
 # Typer brings click along, under a name that varies with its version.
 _CLICK_USAGE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
@@ -61,6 +64,8 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]
         name, stand_in, rest = super().resolve_command(ctx, args)
+        if name in LINUX_ONLY and sys.platform == "win32":
+            raise NotOnThisSystem(f"vpnclient {name} does not run on Windows", hint=LINUX_ONLY[name])
         return name, load(name) if name in COMMANDS else stand_in, rest
 
     def main(

@@ -100,6 +100,7 @@ def test_every_option_arrives(fake: type[FakeSession], tmp_path: Path) -> None:
         "--no-system-trust", "--sni", "other", "-P", "http://p:1", "--resolve", "vpn.test:192.0.2.1",
         "--resolve", "vpn.test:fd00::1", "--reconnect-timeout", "60", "--disable-ipv6", "-m", "1300",
         "--base-mtu", "1400", "--force-dpd", "20", "-i", "tun7", "--dns", "off", "--default-route", "no",
+        "--wintun", "session", "--wintun-library", "/w/wintun.dll",
         "--useragent", "ua", "--version-string", "v", "--local-hostname", "me", "--os", "WIN", "--non-inter",
         "--no-xmlpost", "--no-http-keepalive", "--dump-http-traffic", "--no-passwd", "--tcp-keepalive",
     )  # fmt: skip
@@ -125,6 +126,8 @@ def test_every_option_arrives(fake: type[FakeSession], tmp_path: Path) -> None:
         interface="tun7",
         dns="off",
         default_route="no",
+        wintun="session",
+        wintun_library="/w/wintun.dll",
         useragent="ua",
         version_string="v",
         local_hostname="me",
@@ -288,13 +291,13 @@ def test_cookieonly_and_the_last_printer_wins(fake: type[FakeSession]) -> None:
 def test_printcookie_asks_nothing_of_who_cannot_connect(
     fake: type[FakeSession], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vpnclient.permissions.has_net_admin", lambda status: False)
+    monkeypatch.setattr("vpnclient.permissions_posix.has_net_admin", lambda status: False)
     result = invoke("vpn.test:4433", "--printcookie")
     assert (result.exit_code, result.stdout, fake.made) == (Exit.NOT_PERMITTED, "", [])
 
 
 def test_printcookie_signs_in_once_and_connects(fake: type[FakeSession], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vpnclient.permissions.has_net_admin", lambda status: True)
+    monkeypatch.setattr("vpnclient.permissions_posix.has_net_admin", lambda status: True)
     result = invoke("vpn.test:4433", "--printcookie")
     assert result.stdout == "webvpn=abc\n" and len(fake.made) == 2
     second = fake.made[1][0]
