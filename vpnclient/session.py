@@ -229,12 +229,17 @@ class Session:
         try:
             interface = self._settings.interface
             self._warn_all(await to_the_end(lambda: self._parts.host.prepare(self._plan(tunnel, interface))))
-            self._tun = await to_the_end(lambda: self._parts.open_device(interface))
-            plan = self._plan(tunnel, self._tun.name)
+            device = await to_the_end(lambda: self._open_device(interface))
+            plan = self._plan(tunnel, device.name)
             self._applied(plan, await to_the_end(lambda: self._parts.host.apply(plan)))
         except BaseException:
             await _close(tunnel)
             raise
+
+    def _open_device(self, interface: str) -> TunnelDevice:
+        """It is kept, and so closed in the end, even if nobody waits for it any more."""
+        self._tun = self._parts.open_device(interface)
+        return self._tun
 
     async def _reconfigure(self, tunnel: Tunnel) -> None:
         """After a reconnect: only what differs is changed, and only then it is told again."""
