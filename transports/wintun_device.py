@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from uuid import UUID
 
 from transports.errors import DeviceError, TransportError
@@ -71,7 +72,7 @@ class WintunDevice:
         guid: UUID | None = None,
         capacity: int = RING_DEFAULT,
         warn: Callable[[str], None] = lambda text: None,
-    ) -> WintunDevice:
+    ) -> Self:
         """Open the adapter of that name, or create it, and a way for its packets.
 
         library: where wintun.dll is; None: one of the usual places.  guid: of a new adapter.  Call it on a thread.
@@ -125,7 +126,7 @@ class WintunDevice:
             self._packets.close()
             self._adapter.close()
 
-    def __enter__(self) -> WintunDevice:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:

@@ -119,7 +119,7 @@ def make_device(settings: Settings, warn: Callable[[str], None]) -> Callable[[st
         return lambda name: open_device(settings, name, warn=warn)
     from transports.tun import Tun
 
-    return lambda name: Tun.open(name or "tun%d")
+    return lambda name: Tun.open(name or "tun%d", offload=settings.offload)
 
 
 def local_hostname(settings: Settings) -> str:

@@ -14,5 +14,8 @@ class TunnelDevice(Protocol):
     def fileno(self) -> int:
         """What is ready when there are packets to read: a descriptor, on Windows an event."""
 
+    def set_mtu(self, mtu: int) -> None:
+        """Bytes of the largest packet, changed while packets flow.  Raises DeviceError."""
+
     def close(self) -> None:
         """Stop any pump on it first."""

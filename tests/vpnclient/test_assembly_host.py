@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -33,9 +34,9 @@ def test_windows_opens_an_adapter_as_the_settings_wish(monkeypatch: pytest.Monke
 
 
 def test_linux_opens_a_tun_by_its_name_or_the_next_free_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
+    opened: list[tuple[str, bool]] = []
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(tun.Tun, "open", opened.append)
-    for name in ("work0", ""):
-        assembly.make_device(SETTINGS, print)(name)
-    assert opened == ["work0", "tun%d"]
+    monkeypatch.setattr(tun.Tun, "open", lambda name, *, offload: opened.append((name, offload)))
+    assembly.make_device(SETTINGS, print)("work0")
+    assembly.make_device(replace(SETTINGS, offload=False), print)("")
+    assert opened == [("work0", True), ("tun%d", False)]

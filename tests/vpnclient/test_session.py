@@ -180,7 +180,7 @@ class Stage:
                 protocol=self.protocol,
                 dialer=SimpleNamespace(forget=lambda host: None),
                 host=self.host,
-                open_device=lambda name, *, offload: self.device,
+                open_device=lambda name: self.device,
                 carrier=carrier_of(self.outcomes),
             )
 

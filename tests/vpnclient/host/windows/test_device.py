@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.transports.test_wintun_device import decodes_into_the_drivers_ring, pass_packets, refusing
+from tests.vpnclient.host.windows.fake import FakeInterface, FakeWindows
 from tests.wintun_double import double
+from transports.errors import DeviceError
 from transports.wintun import LibraryError
 from transports.wintun_device import Way
 from vpnclient.auth.lines import Lines
 from vpnclient.errors import Exit, NotPermitted
-from vpnclient.host.windows.device import WintunNotUsable, adapter_guid, open_device
+from vpnclient.host.windows.device import WindowsDevice, WintunNotUsable, adapter_guid, open_device
+from vpnclient.host.windows.rows import FAMILY, InterfaceRow
 from vpnclient.merge import Given, settle
 from vpnclient.schema import Value
 from vpnclient.settings import Settings
@@ -89,6 +93,41 @@ def test_the_profile_names_the_library(tmp_path: Path) -> None:
     with pytest.raises(WintunNotUsable):
         open_device(settings_of(tmp_path, f"wintun-library: {mine}"), warn=print, system=replace(SYSTEM, load=load))
     assert asked == [mine]
+
+
+@pytest.fixture
+def with_fake(tmp_path: Path) -> Iterator[tuple[WindowsDevice, FakeWindows]]:
+    fake = FakeWindows()
+    device = open_device(settings_of(tmp_path, ""), "Lab", warn=print, system=SYSTEM)
+    device.windows = fake.windows
+    fake.ip.interfaces[device.luid] = FakeInterface("Lab", 24, mtu=65535)
+    yield device, fake
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("versions", "mtu", "families"), [((4, 6), 1280, [4, 6]), ((4, 6), 1279, [4]), ((4,), 1400, [4])]
+)
+def test_the_mtu_changes_while_it_is_open(
+    with_fake: tuple[WindowsDevice, FakeWindows], versions: tuple[int, ...], mtu: int, families: list[int]
+) -> None:
+    device, fake = with_fake
+    interface = fake.ip.interfaces[device.luid]
+    interface.versions = versions
+    device.set_mtu(mtu)
+    assert sorted(interface.row) == sorted(FAMILY[version] for version in families)
+    for family, raw in interface.row.items():
+        row = InterfaceRow()
+        row.data[:] = raw
+        assert (row.nl_mtu, row.family, row.luid) == (mtu, family, device.luid)
+
+
+@pytest.mark.parametrize("fail_at", [0, 1])
+def test_an_mtu_that_windows_refuses_is_told(with_fake: tuple[WindowsDevice, FakeWindows], fail_at: int) -> None:
+    device, fake = with_fake
+    fake.fake.fail_at, fake.fake.code = fake.fake.changes + fail_at, 5
+    with pytest.raises(DeviceError, match=r"the MTU of Lab cannot be set to 1400 bytes: .* \(error 5\)"):
+        device.set_mtu(1400)
 
 
 def test_adapters_keep_their_guid() -> None:
