@@ -1,25 +1,33 @@
 """Cookies as VPN gateways use them: one flat list of name=value for the current host.
 
-No paths, domains or expiry: an empty value deletes, what comes later wins (anyconnect.md section 1 and Q32).
+No paths, no domains: an empty value or an expiry in the past deletes, what comes later wins (anyconnect.md section 1
+and Q32, f5.md section 2, fortinet.md section 2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import time
+from collections.abc import Callable, Iterable
+from email.utils import parsedate_to_datetime
 
 from transports.errors import HttpError
 
 MAX_COOKIES = 200
 MAX_COOKIE_BYTES = 65536  # of all names and values together, UTF-8
 
+MAX_SKEW = 86400  # seconds that our clock and the gateway's may differ: only what is older has expired
+
+_NO_AGE = re.compile(r"-[0-9]+|0+")
 _FORBIDDEN = frozenset("\r\n\0;")
 
 
 class Cookies:
-    """The store.  Its repr shows names only."""
+    """The store.  Its repr shows names only.  clock: Unix seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._values: dict[str, str] = {}
+        self._clock = clock
 
     def get(self, name: str) -> str | None:
         return self._values.get(name)
@@ -50,11 +58,22 @@ class Cookies:
     def take(self, set_cookie: Iterable[str], where: str) -> None:
         """Apply the Set-Cookie values of one answer, in order.  Raises HttpError on one without `=`."""
         for text in set_cookie:
-            pair = text.partition(";")[0]
+            pair, _, attributes = text.partition(";")
             name, equals, value = pair.partition("=")
             if not equals:
                 raise HttpError(f"{where}: got a Set-Cookie without '=', want name=value")
-            self.set(name.strip(), value.strip())
+            self.set(name.strip(), "" if self._has_expired(attributes) else value.strip())
+
+    def _has_expired(self, attributes: str) -> bool:
+        """Max-Age counts before Expires (RFC 6265, section 5.3); what makes no sense does not count."""
+        pairs = (attribute.strip().partition("=") for attribute in attributes.split(";"))
+        given = {name.lower(): value.strip() for name, _, value in pairs}
+        if "max-age" in given:
+            return _NO_AGE.fullmatch(given["max-age"]) is not None
+        try:
+            return parsedate_to_datetime(given.get("expires", "")).timestamp() < self._clock() - MAX_SKEW
+        except (TypeError, ValueError, OverflowError):
+            return False
 
     def __len__(self) -> int:
         return len(self._values)

@@ -23,6 +23,42 @@ def test_empty_deletes_then_the_second_one_sets() -> None:  # Q32
     assert cookies.get("webvpnc") == "bu:/&p:t&iu:1/"
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "path=/; expires=Sun, 11 Mar 1984 12:00:00 GMT; secure",
+        "Expires=Thu, 01-Jan-1970 00:00:00 GMT",
+        "max-age=0; path=/",
+        "Max-Age=-1",
+        "expires=Thu, 09 Nov 2023 00:00:00 GMT",
+    ],
+)
+def test_what_has_expired_is_deleted(attributes: str) -> None:
+    cookies = Cookies(clock=lambda: 1_700_000_000)  # 14 November 2023
+    cookies.take(["SVPNCOOKIE=old", f"SVPNCOOKIE=new; {attributes}"], "gw")
+    assert cookies.get("SVPNCOOKIE") is None
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "expires=Fri, 14 Nov 2098 00:00:00 GMT",
+        "expires=Tue, 14 Nov 2023 21:00:00 GMT",  # an hour ago: clocks differ
+        "expires=never",
+        "expires=",
+        "expires=Mon, 01 Jan 99999 00:00:00 GMT",
+        "expires=Sun, 11 Mar 1984 12:00:00 GMT; max-age=60",
+        "max-age=60; expires=Sun, 11 Mar 1984 12:00:00 GMT",  # RFC 6265: Max-Age wins
+        "max-age=x",
+        "expired",
+    ],
+)
+def test_what_has_not_expired_or_makes_no_sense_stays(attributes: str) -> None:
+    cookies = Cookies(clock=lambda: 1_700_000_000)
+    cookies.take([f"SVPNCOOKIE=new; {attributes}"], "gw")
+    assert cookies.get("SVPNCOOKIE") == "new"
+
+
 def test_values_keep_their_equals_signs() -> None:
     cookies = Cookies()
     cookies.take(["webvpn=AAAA=="], "gw")
