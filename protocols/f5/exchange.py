@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from protocols.base import Secret
 from protocols.errors import (
     ClientCertificateRequired,
     GatewayUnavailable,
@@ -57,8 +58,6 @@ class Gateway:
         return info.pin if info is not None else ""
 
     def cookies(self) -> SessionCookies:
-        from protocols.base import Secret
-
         store = self._http.cookies
         return SessionCookies(Secret(store.get(SESSION) or ""), store.get(TIMES) or "")
 

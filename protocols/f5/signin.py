@@ -65,9 +65,12 @@ class SignIn:
             self._restarted = True
             gateway.forget()
             return await gateway.ask(gateway.original.join("/"))
-        form = page.parse(response.body) or script.parse(response.body)
+        form = page.parse(response.body)
         if form is not None:
             self._must_be_ours(form, response)
+        else:
+            form = script.parse(response.body)
+        if form is not None:
             return await self._answer(form)
         if _INSPECTION.search(response.body):
             return await self._refuse_inspection()
@@ -79,8 +82,8 @@ class SignIn:
         return await self._answer(forms.ASSUMED)
 
     def _must_be_ours(self, form: LoginForm, response: Response) -> None:
-        """The first form has a known id; one in a script may have any."""
-        if self._answered or form.form_id == FIRST_FORM or not page.parse(response.body):
+        """The first form has a known id, but for one in a script."""
+        if self._answered or form.form_id == FIRST_FORM:
             return
         where = self._gateway.url
         if not where.same_server(self._gateway.original):

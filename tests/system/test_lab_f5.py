@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
 import sys
 import time
 from contextlib import AbstractContextManager
@@ -224,3 +225,10 @@ def test_ours_notices_a_gateway_that_hangs(namespaces: Pair, run_dir: Path) -> N
         ours.wait_for("state", state="connected", timeout=30)
         wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
         assert ours.stop() == Exit.OK
+
+
+def test_the_demo() -> None:
+    command = [sys.executable, "-m", "vpnclient", "lab", "demo", "f5", "--seconds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✓ ping fd77::1" in done.stdout and "✗" not in done.stdout

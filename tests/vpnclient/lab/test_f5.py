@@ -7,6 +7,8 @@ from dataclasses import replace
 from ipaddress import IPv4Network, ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from protocols.base import Secret
 from protocols.f5 import options, page, profiles, script
@@ -221,6 +223,16 @@ def test_unknown_pages_and_methods() -> None:
     browser = Browser()
     assert [browser.ask("/favicon.ico").status, browser.ask("/", method="PUT").status] == [404, 405]
     assert browser.ask("/", b"x=1").status == 404
+
+
+@given(st.text(max_size=60), st.binary(max_size=60))
+def test_whatever_is_asked_for_is_answered(query: str, body: bytes) -> None:
+    browser = Browser()
+    browser.begin()
+    refused = browser.tunnel(query)
+    assert isinstance(refused, Page) and refused.status == 504
+    assert browser.ask("/my.policy", body).status in (200, 400)
+    assert browser.ask(f"/{query}").status in (200, 302, 404)
 
 
 def test_a_full_house() -> None:
