@@ -81,6 +81,7 @@ fuzz: packages $(ENGINE)
 bench: packages $(ENGINE)
 	$(BIN)/python -m benchmarks.tunnel
 	$(BIN)/python -m benchmarks.decoders
+	$(BIN)/python -m benchmarks.records
 
 install:
 	pipx install .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -194,7 +195,7 @@ def test_garbage_is_counted_by_cause() -> None:
 # --- the last flight ---
 
 
-@pytest.mark.parametrize(("mode", "cipher"), [SHAPES[0], SHAPES[2], SHAPES[3]])
+@pytest.mark.parametrize(("mode", "cipher"), SHAPES)
 @pytest.mark.parametrize("data", [0, 5000])
 def test_the_last_flight_is_lost_while_data_flows(mode: Mode, cipher: str, data: int) -> None:
     """Who spoke last goes on at once; its Finished must still be taken when data has moved the peer's window far on."""
@@ -221,6 +222,36 @@ def test_the_last_flight_is_lost_while_data_flows(mode: Mode, cipher: str, data:
     network.exchange()
     assert len(lost) == 3
     assert speaker.stats()["retransmitted_flights"] >= 1 and speaker.stats()["handshakes"] >= 1
+
+
+@pytest.mark.parametrize(("mode", "cipher"), [SHAPES[1], SHAPES[4]])
+def test_data_overtakes_a_flight_of_libssl_that_waits(mode: Mode, cipher: str) -> None:
+    """The peer asks for the last flight again; before it leaves, data and the goodbye are sealed: a datagram each."""
+    client, server = ends(mode, cipher)
+    speaker_is_client = mode is Mode.RESUME
+    speaker, hearer = (client, server) if speaker_is_client else (server, client)
+
+    def lose(from_client: bool, _number: int, datagram: bytes) -> Iterable[bytes]:
+        return () if from_client is speaker_is_client and speaker.established else (datagram,)
+
+    network = Network(client, server, lose)
+    client.start()
+    server.start()
+    network.settle()
+    assert speaker.established and not hearer.established
+    for _time in range(12):  # more than the queue holds
+        time.sleep((hearer.timeout() or 0.0) / 4)
+        hearer.expired()
+        for datagram in hearer.outgoing():
+            assert speaker.open(datagram) == []
+        sealed = speaker.seal(b"d" * 300)
+        assert [record[0] for record in records(sealed)] == [23] and len(sealed) > 300
+    reply = speaker.reply()
+    assert [record[0] for record in records(reply)][-2:] == [20, 22] and len(reply) <= 1200
+    goodbye = speaker.close()
+    assert hearer.feed(reply) and hearer.open(sealed) == [b"d" * 300]
+    with pytest.raises(DtlsEnded):
+        hearer.open(goodbye)
 
 
 def test_the_last_flight_again_and_again_is_answered_a_few_times() -> None:

@@ -400,9 +400,9 @@ int ve_dtls_reply(struct ve_dtls *dtls, uint8_t *out, size_t size)
 	int length;
 
 	if (!dtls->aead.sealing) {
-		length = dtls->state == OPEN ? dtls_pipe_take(&dtls->pipe, out, size) : 0;
+		length = dtls->state == OPEN ? dtls_libssl_reply(&dtls->pipe, out, size) : 0;
 		dtls->stats.retransmitted_flights += length > 0;
-		return length > 0 ? length : 0;
+		return length;
 	}
 	if (!dtls->reply_due || dtls->state != OPEN || size < ccs + head + dtls->finished_length + DTLS_TAG)
 		return 0;

@@ -66,6 +66,7 @@ int dtls_died(struct ve_dtls *dtls, const char *doing);
 size_t dtls_libssl_least(const SSL_CIPHER *cipher);	/* bytes of the shortest body that libssl can be shown */
 int dtls_libssl_seal(struct ve_dtls *dtls, uint8_t *datagram, size_t payload_length, size_t size);
 int dtls_libssl_open(struct ve_dtls *dtls, const struct dtls_header *header, uint8_t *record, uint8_t **payload);
+int dtls_libssl_reply(struct dtls_pipe *pipe, uint8_t *out, size_t size);
 int dtls_libssl_close(struct ve_dtls *dtls, uint8_t *out, size_t size);
 
 /* For tests: an open association with these keys, that no handshake was made for. */

@@ -12,6 +12,8 @@
 #include <openssl/err.h>
 #include <string.h>
 
+enum { REPLY = 1200 };		/* bytes: fits wherever the handshake did */
+
 size_t dtls_libssl_least(const SSL_CIPHER *cipher)
 {
 	enum { EXPLICIT_NONCE = 8, TAG = 16, SHORT_TAG = 8 };
@@ -28,11 +30,13 @@ int dtls_libssl_seal(struct ve_dtls *dtls, uint8_t *datagram, size_t payload_len
 
 	if (!payload_length)
 		return VE_FULL;		/* libssl makes no empty record */
+	if (dtls->pipe.count == DTLS_PIPE_DATAGRAMS)
+		dtls_pipe_drop(&dtls->pipe);	/* old flights: the peer asks again */
 	ERR_clear_error();
 	if (SSL_write(dtls->ssl, datagram + ve_dtls_head(dtls), (int)payload_length) != (int)payload_length)
 		return dtls_died(dtls, "write");
-	length = dtls_pipe_take(&dtls->pipe, datagram, size);
-	return length > 0 ? length : VE_ERROR;
+	length = dtls_pipe_take_newest(&dtls->pipe, datagram, size);	/* a flight may wait for ve_dtls_reply */
+	return length > 0 ? length : dtls_fail(dtls, VE_DTLS_BROKEN, "write: libssl made more than a record");
 }
 
 int dtls_libssl_open(struct ve_dtls *dtls, const struct dtls_header *header, uint8_t *record, uint8_t **payload)
@@ -72,6 +76,19 @@ int dtls_libssl_open(struct ve_dtls *dtls, const struct dtls_header *header, uin
 	}
 }
 
+/* libssl makes a datagram of each message that it sends again; they travel together. */
+int dtls_libssl_reply(struct dtls_pipe *pipe, uint8_t *out, size_t size)
+{
+	size_t all = 0;
+	int length;
+
+	if (size > REPLY)
+		size = REPLY;
+	while ((length = dtls_pipe_take(pipe, out + all, size - all)) > 0)
+		all += (size_t)length;
+	return (int)all;
+}
+
 int dtls_libssl_close(struct ve_dtls *dtls, uint8_t *out, size_t size)
 {
 	int length;
@@ -79,6 +96,6 @@ int dtls_libssl_close(struct ve_dtls *dtls, uint8_t *out, size_t size)
 	ERR_clear_error();
 	SSL_shutdown(dtls->ssl);	/* 0 or 1; an error here changes nothing for the caller */
 	ERR_clear_error();
-	length = dtls_pipe_take(&dtls->pipe, out, size);
+	length = dtls_pipe_take_newest(&dtls->pipe, out, size);
 	return length > 0 ? length : 0;
 }

@@ -67,6 +67,28 @@ int dtls_pipe_take(struct dtls_pipe *pipe, uint8_t *out, size_t size)
 	return (int)length;
 }
 
+int dtls_pipe_take_newest(struct dtls_pipe *pipe, uint8_t *out, size_t size)
+{
+	size_t length;
+
+	if (!pipe->count)
+		return VE_EMPTY;
+	length = pipe->lengths[(pipe->first + pipe->count - 1) % DTLS_PIPE_DATAGRAMS];
+	if (length > size)
+		return VE_FULL;
+	memcpy(out, pipe->out + pipe->out_end - length, length);
+	pipe->out_end -= length;
+	if (!--pipe->count)
+		pipe->out_at = pipe->out_end = 0;
+	return (int)length;
+}
+
+void dtls_pipe_drop(struct dtls_pipe *pipe)
+{
+	pipe->dropped += pipe->count;
+	pipe->first = pipe->count = pipe->out_at = pipe->out_end = 0;
+}
+
 static int pipe_read(BIO *bio, char *out, size_t size, size_t *got)
 {
 	struct dtls_pipe *pipe = BIO_get_data(bio);

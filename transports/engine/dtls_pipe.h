@@ -33,6 +33,8 @@ struct dtls_pipe {
 };
 
 int dtls_pipe_take(struct dtls_pipe *pipe, uint8_t *out, size_t size);	/* as ve_dtls_outgoing */
+int dtls_pipe_take_newest(struct dtls_pipe *pipe, uint8_t *out, size_t size);	/* the same, of the last one made */
+void dtls_pipe_drop(struct dtls_pipe *pipe);	/* nobody took what waits: counted */
 BIO_METHOD *dtls_pipe_method(void);		/* free with BIO_meth_free, after the BIOs made of it */
 BIO *dtls_pipe_bio(const BIO_METHOD *method, struct dtls_pipe *pipe);
 
