@@ -207,10 +207,16 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """When the link was last alive: monotonic seconds of the last bytes received and sent, counted by the engine."""
+    """When the link was last alive: monotonic seconds of the last bytes received and sent, counted by the engine.
+
+    Of a datagram channel also what used its keys up since the tunnel was opened: datagrams that left, and the bytes of
+    the busier direction.
+    """
 
     received_at: float
     sent_at: float
+    sent: int = 0
+    moved: int = 0
 
 
 # Actions: what a controller wants done.  The session carries them out, in order.

@@ -49,10 +49,12 @@ class DatagramLink:
         largest: int,
         dtls: Dtls | None = None,
         options: Iterable[tuple[str, bytes]] = (),
+        inherit: bool = False,
     ) -> None:
         """framing: a name of the engine's.  largest: bytes of the largest datagram.  dtls: taken over.
 
-        options: of the framing.  Raises EngineError.
+        options: of the framing.  inherit: the state of the framing goes on from the pump's link before, and to the
+        next, if that one inherits too: keys and sequence numbers; options are void then.  Raises EngineError.
         """
         error = errbuf()
         association = dtls.native if dtls is not None else ffi.NULL
@@ -63,6 +65,8 @@ class DatagramLink:
             dtls.given_away()
         self._native: CData | None = ffi.gc(native, lib.ve_link_free)
         self.description = description
+        if inherit:
+            lib.ve_link_inherit(native)
         for name, value in options:
             if lib.ve_link_set(native, name.encode(), value, len(value), error, ERROR_SIZE) != lib.VE_OK:
                 raise EngineError(text(error))

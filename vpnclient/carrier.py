@@ -157,7 +157,7 @@ class Carrier:
     def _turn(self, now: float) -> None:
         stats = self._pump.stats()
         self._hooks.tick(stats)
-        by_datagrams = Traffic(stats.last_rx_datagram, stats.last_tx_datagram)
+        by_datagrams = _by_datagrams(stats)
         try:
             events = self._pump.events()  # before the frames: then a goodbye that preceded the end is among them
             for kind, payload in self._pump.controls(datagrams=self._alone):
@@ -258,3 +258,9 @@ class Carrier:
         if self._outcome is None:
             self._outcome = outcome
         self._wake.set()
+
+
+def _by_datagrams(stats: PumpStats) -> Traffic:
+    udp = stats.udp
+    moved = max(udp.get("tx_bytes", 0), udp.get("rx_bytes", 0))
+    return Traffic(stats.last_rx_datagram, stats.last_tx_datagram, udp.get("tx_datagrams", 0), moved)

@@ -2,7 +2,7 @@
 
     signin.py         from an URL to a ticket: exchange.py pages.py forms.py hostcheck.py cookies.py
     tunnel.py         the POST that becomes a tunnel: kmp.py configuration.py
-    controller.py     the life of the tunnel, sans-IO: esp.py (keys and probes) esp_path.py (when it is used)
+    controller.py     the life of the tunnel, sans-IO; of ESP: esp_path.py (its life) esp.py (keys) esp_link.py (socket)
 
 Section numbers and Q numbers in this package are those of the project's Juniper specification.
 """

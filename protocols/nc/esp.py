@@ -83,10 +83,13 @@ class Keys:
         option[2] = 0 if parameters.replay else 1
         return bytes(option)
 
+    def groups(self) -> list[tuple[int, list[tuple[int, bytes]]]]:
+        """As attributes: what tells the other end."""
+        return [(Group.KEYS, [(SPI, self.spi.to_bytes(4, "big")), (SECRETS, bytes.fromhex(self.block.reveal()))])]
+
     def payload(self) -> bytes:
-        """Of the KMP 302 that tells the other end."""
-        told = [(SPI, self.spi.to_bytes(4, "big")), (SECRETS, bytes.fromhex(self.block.reveal()))]
-        return kmp.write([(Group.KEYS, told)])
+        """Of the KMP 302."""
+        return kmp.write(self.groups())
 
 
 @dataclass(frozen=True, slots=True)

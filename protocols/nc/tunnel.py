@@ -55,11 +55,22 @@ async def open_tunnel(
         opening = await _read_opening(stream, unread, url.authority)
         negotiated = configuration.negotiate(opening.configuration or b"", mtu=wishes.mtu, held=wishes.held)
         config = _with_texts(negotiated.config, ticket, wishes)
-        await stream.write(answer(config.mtu))
+        offer = negotiated.esp if wishes.datagrams and not dialer.through_proxy and outer_ipv4(stream) else None
+        keys = esp.make_keys(random, offer.parameters.suite()) if offer is not None else None
+        await stream.write(answer(config.mtu, keys))
     except BaseException:
         await stream.close()
         raise
-    return Tunnel(stream, opening.rest, FRAMING, config, NcController())
+    tunnel = Tunnel(stream, opening.rest, FRAMING, config, NcController())
+    if offer is not None and keys is not None:
+        from protocols.nc.esp_link import channel
+        from protocols.nc.esp_path import EspPath
+
+        path = EspPath(offer, keys, random, now=now, mtu=config.mtu, force_dpd=wishes.force_dpd)
+        tunnel.controller = NcController(path)
+        peer = stream.peer_host
+        tunnel.datagrams = channel(dialer, peer, path, offer, mtu=config.mtu, local_port=wishes.local_port)
+    return tunnel
 
 
 def request_headers(cookie: cookies.SessionCookie, wishes: TunnelOptions) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.client import client
+from tests.peers.client import Client, client
 from tests.peers.lab import PASSWORD, USER, LabGateway, lab_gateway
 from tests.peers.openconnect import openconnect
 from tests.peers.traffic import iperf, iperf_server, ping, wait_until_pings
@@ -175,3 +175,101 @@ def test_the_host_checker_of_the_user(namespaces: Pair, tmp_path: Path) -> None:
             peer.connected()
             assert said.read_text().splitlines()[0] == want
             assert peer.stop() == 0
+
+
+# --- ESP ---
+
+
+def by_esp(running: Client) -> None:
+    running.wait_for("channel", name="ESP")
+
+
+def test_openconnect_passes_traffic_both_ways_over_esp(namespaces: Pair) -> None:
+    with (
+        lab_gateway(namespaces.gateway, namespaces.gateway_v4, "--route", "10.95.0.0/16", protocol="nc") as gateway,
+        openconnect(namespaces.client, gateway.facts, *BY_PASSWORD, stdin=PASSWORD) as peer,
+    ):
+        peer.connected()
+        gateway.wait_for("the client says 6/1 = 1")
+        assert "ESP session established" in peer.log
+        namespaces.client.run("ip", "route", "add", "10.77.0.0/24", "dev", peer.told()["TUNDEV"])
+        ping(namespaces.client, TUNNEL_V4)
+        with iperf_server(namespaces.gateway):
+            for flow in iperf(namespaces.client, TUNNEL_V4, seconds=1, mode="both"):
+                assert flow.bytes > 1_000_000
+        assert peer.stop() == 0
+        gateway.wait_for("cookie dead")
+
+
+@pytest.mark.parametrize(("cipher", "mac"), [("aes-128", "md5"), ("aes-256", "sha1")])
+def test_both_clients_with_other_algorithms(namespaces: Pair, tmp_path: Path, cipher: str, mac: str) -> None:
+    options = ("--esp-cipher", cipher, "--esp-mac", mac, "--route", "10.95.0.0/16")
+    with lab_gateway(namespaces.gateway, namespaces.gateway_v4, *options, protocol="nc") as gateway:
+        with openconnect(namespaces.client, gateway.facts, *BY_PASSWORD, stdin=PASSWORD) as peer:
+            peer.connected()
+            gateway.wait_for("the client says 6/1 = 1")
+            namespaces.client.run("ip", "route", "add", "10.77.0.0/24", "dev", peer.told()["TUNDEV"])
+            ping(namespaces.client, TUNNEL_V4, count=2)
+            assert peer.stop() == 0
+        with client(namespaces.client, *ours(gateway), stdin=f"{PASSWORD}\n", run_dir=tmp_path) as running:
+            by_esp(running)
+            ping(namespaces.client, TUNNEL_V4, count=2)
+            assert running.stop() == 0
+
+
+def test_our_client_over_esp_with_new_keys_every_2_s(namespaces: Pair, tmp_path: Path) -> None:
+    with (
+        lab_gateway(namespaces.gateway, namespaces.gateway_v4, "--esp-rekey", "2", protocol="nc") as gateway,
+        client(namespaces.client, *ours(gateway), stdin=f"{PASSWORD}\n", run_dir=tmp_path) as running,
+        iperf_server(namespaces.gateway),
+    ):
+        by_esp(running)
+        for flow in iperf(namespaces.client, TUNNEL_V4, seconds=5, mode="both"):
+            assert flow.bytes > 1_000_000
+        assert gateway.log.count("new ESP keys") >= 2 and gateway.log.count("POST: tunnel") == 1
+        ping(namespaces.client, TUNNEL_V4)
+        assert running.stop() == 0
+    (last,) = [event for event in running.seen if event["event"] == "statistics"][-1:]
+    assert dict(last["counters"]).get("esp_spi", 0) == 0  # what was under way with the old keys was taken
+
+
+def test_openconnect_takes_new_keys(namespaces: Pair) -> None:
+    options = ("--esp-rekey", "2", "--route", "10.95.0.0/16")
+    with (
+        lab_gateway(namespaces.gateway, namespaces.gateway_v4, *options, protocol="nc") as gateway,
+        openconnect(namespaces.client, gateway.facts, *BY_PASSWORD, stdin=PASSWORD) as peer,
+    ):
+        peer.connected()
+        namespaces.client.run("ip", "route", "add", "10.77.0.0/24", "dev", peer.told()["TUNDEV"])
+        gateway.wait_for("the client gives ESP keys", count=3)
+        ping(namespaces.client, TUNNEL_V4)
+        assert peer.stop() == 0
+
+
+def test_without_udp_tls_carries_on_and_esp_comes_back(namespaces: Pair, tmp_path: Path) -> None:
+    """UDP dies in the middle: TLS after 2 x dpd; it comes back at the next attempt, with the same keys."""
+    with (
+        lab_gateway(namespaces.gateway, namespaces.gateway_v4, "--dpd", "2", protocol="nc") as gateway,
+        client(namespaces.client, *ours(gateway), stdin=f"{PASSWORD}\n", run_dir=tmp_path) as running,
+    ):
+        by_esp(running)
+        ping(namespaces.client, TUNNEL_V4)
+        namespaces.gateway.run("nft", "add", "table", "inet", "vpn_test")
+        namespaces.gateway.run("nft", "add chain inet vpn_test input { type filter hook input priority 0 ; }")
+        namespaces.gateway.run("nft", "add", "rule", "inet", "vpn_test", "input", "udp", "dport", "443", "drop")
+        running.wait_for("channel", name="TLS", timeout=10)
+        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+        namespaces.gateway.run("nft", "delete", "table", "inet", "vpn_test")
+        running.wait_for("channel", name="ESP", timeout=10)  # the six probes of the attempt go on
+        ping(namespaces.client, TUNNEL_V4)
+        assert gateway.log.count("POST: tunnel") == 1
+        assert running.stop() == 0
+
+
+def test_no_udp_at_all(namespaces: Pair, tmp_path: Path) -> None:
+    with lab_gateway(namespaces.gateway, namespaces.gateway_v4, protocol="nc") as gateway:
+        with client(namespaces.client, *ours(gateway, "--no-udp"), stdin=f"{PASSWORD}\n", run_dir=tmp_path) as running:
+            running.connected()
+            ping(namespaces.client, TUNNEL_V4, count=1)
+            assert "ESP keys" not in gateway.log
+            assert running.stop() == 0

@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define VE_ABI 6		/* changes with any change below */
+#define VE_ABI 7		/* changes with any change below */
 
 /* What calls return: a count >= 0, or one of these. */
 #define VE_OK 0
@@ -491,6 +491,9 @@ VE_API void ve_link_free(struct ve_link *link);		/* one that was not attached */
 /* An option of its framing, as ve_codec_set, before it is attached. */
 VE_API int ve_link_set(struct ve_link *link, const char *option, const uint8_t *value, size_t length, char *err,
 		       size_t err_size);
+/* Before it is attached: it goes on with the framing of the pump's link before it, keys and numbers and all, if that one
+ * inherited too and was of the same framing, whether it was lost or is replaced.  Options of its own are void then. */
+VE_API void ve_link_inherit(struct ve_link *link);
 
 struct ve_pump;
 /* Joins an attached TUN descriptor and an established TLS connection, its stream; owns neither.  first: bytes of framing

@@ -240,6 +240,7 @@ void ve_pump_free(struct ve_pump *pump)
 	ve_queue_free(pump->down_datagrams);
 	ve_link_free(pump->offered);
 	ve_link_free(pump->link);
+	ve_codec_free(pump->kept);
 	OPENSSL_cleanse(&pump->options, sizeof(pump->options));
 	ve_sink_free(pump->sink);
 	ve_codec_free(pump->codec);

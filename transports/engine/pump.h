@@ -106,6 +106,7 @@ struct ve_pump {
 	size_t pending_packet;			/* bytes of the packet in it */
 	size_t control_frame_length;		/* of the control frame that TLS did not take yet; 0: none */
 	struct ve_link *link;			/* the datagram link; NULL: none */
+	struct ve_codec *kept;			/* of a link that went, for one that inherits; NULL: none */
 	struct ve_link_totals link_totals;	/* of those before it */
 	int followed;				/* packets came by the datagram link last */
 	int genuine;				/* something of the last datagrams was authenticated */

@@ -60,6 +60,11 @@ int ve_link_set(struct ve_link *link, const char *option, const uint8_t *value, 
 	return VE_ERROR;
 }
 
+void ve_link_inherit(struct ve_link *link)
+{
+	link->inherits = 1;
+}
+
 void ve_link_free(struct ve_link *link)
 {
 	if (!link)
@@ -126,6 +131,24 @@ static void put(struct ve_link *link, int length)
 	ve_datagrams_put(link->socket, length > 0 ? (size_t)length : 0);
 }
 
+/* Its codec waits for the next link; what it counted is in the totals. */
+static void keep(struct ve_pump *p, struct ve_link *link)
+{
+	memset(link->codec->counters, 0, sizeof(link->codec->counters));
+	ve_codec_free(p->kept);
+	p->kept = link->codec;
+	link->codec = NULL;
+}
+
+static void inherit(struct ve_pump *p, struct ve_link *fresh)
+{
+	if (!fresh->inherits || !p->kept || p->kept->ops != fresh->codec->ops)
+		return;
+	ve_codec_free(fresh->codec);
+	fresh->codec = p->kept;
+	p->kept = NULL;
+}
+
 /* Gone for good; goodbye: tell the peer. */
 static void retire(struct ve_pump *p, int goodbye)
 {
@@ -140,6 +163,8 @@ static void retire(struct ve_pump *p, int goodbye)
 		ve_datagrams_flush(link->socket);
 	ve_sink_flush(link->sink);
 	add_stats(link, &p->link_totals);
+	if (link->inherits)
+		keep(p, link);
 	p->link = NULL;
 	ve_link_free(link);
 }
@@ -171,6 +196,7 @@ void ve_link_on_wake(struct ve_pump *p)
 {
 	struct ve_link *fresh;
 	struct ve_link_options options;
+	struct ve_codec *codec;
 	int detach, i;
 
 	pthread_mutex_lock(&p->lock);
@@ -184,13 +210,15 @@ void ve_link_on_wake(struct ve_pump *p)
 	if (detach || fresh)
 		retire(p, 1);
 	if (fresh) {
+		inherit(p, fresh);
 		p->link = fresh;
 		p->stats.last_rx_datagram_ns = p->stats.last_tx_datagram_ns = ve_pump_clock();
 		p->stats.links++;
 	}
-	for (i = 0; i < options.count && p->link; i++)	/* checked when they were given, as far as it can be */
-		if (ve_codec_set(p->link->codec, options.of[i].name, options.of[i].value, options.of[i].length) != VE_OK)
-			ve_pump_post_event(p, VE_EVENT_OPTION_REFUSED, ve_codec_error(p->link->codec));
+	codec = p->link ? p->link->codec : p->kept;
+	for (i = 0; i < options.count && codec; i++)	/* checked when they were given, as far as it can be */
+		if (ve_codec_set(codec, options.of[i].name, options.of[i].value, options.of[i].length) != VE_OK)
+			ve_pump_post_event(p, VE_EVENT_OPTION_REFUSED, ve_codec_error(codec));
 	OPENSSL_cleanse(&options, sizeof(options));
 	if (p->link)
 		ve_sink_set_mtu(p->link->sink, p->mtu);

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 
-from protocols.base import Control, Rekey, Send, Traffic, Warn
+from protocols.base import Control, Rekey, Send, SetOption, Traffic, UseDatagrams, Warn
 from protocols.errors import ProtocolError
 from transports.link import DatagramLink
 from transports.pump import Pump, PumpEventKind
@@ -163,6 +163,12 @@ class Link:
                     self._log(text)
                 case Hangup():
                     self.end(action)
+                case SetOption(name, value):
+                    if isinstance(self._pump, Pump) and not self._pump.set_datagrams(name, value):
+                        self._log(f"option {name} dropped: too many wait")
+                case UseDatagrams(yes):
+                    if isinstance(self._pump, Pump):
+                        self._pump.use_datagrams(yes)
 
     def _send(self, frame: Control, datagrams: bool) -> None:
         if self._pump is None:

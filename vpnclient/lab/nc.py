@@ -16,9 +16,10 @@ from urllib.parse import parse_qs
 
 from protocols.base import Secret
 from vpnclient.lab import nc_pages as pages
+from vpnclient.lab.nc_esp import EspSide
 from vpnclient.lab.nc_settings import NcSettings
 from vpnclient.lab.nc_tunnel import FRAMING, OPTIONS, NcOpening, NcServer
-from vpnclient.lab.site import OpenTunnel, Page, Request
+from vpnclient.lab.site import OpenDatagrams, OpenTunnel, Page, Request
 from vpnclient.lab.store import Exhausted, LabSession, Store
 
 MAX_FAILURES = 3  # wrong answers in one sign-in
@@ -64,6 +65,13 @@ class NcSite:
     def __init__(self, settings: NcSettings, store: Store, token: Callable[[], str]) -> None:
         self._settings, self._store, self._token = settings, store, token
         self._attempts: dict[str, Attempt] = {}
+        self._esp = EspSide(settings)
+
+    def listens(self, port: int) -> None:
+        self._esp.listens(port)
+
+    def on_datagram(self, first: bytes, now: float) -> OpenDatagrams | None:
+        return self._esp.on_datagram(first)
 
     def opens_tunnel(self, method: str, target: str) -> bool:
         return (method, target) == ("POST", TUNNEL)
@@ -225,8 +233,9 @@ class NcSite:
         if session is None:
             return _sent_to(WELCOME, close=True)
         headers = (("Content-type", "application/octet-stream"), ("NCP-Version", "3"), ("Connection", "close"))
-        opening = NcOpening(self._settings, session)
-        controller = NcServer(session, idle=self._settings.idle_timeout, now=now)
+        esp = self._esp.tunnel(session)
+        opening = NcOpening(self._settings, session, esp)
+        controller = NcServer(self._settings, session, esp, now=now)
         mtu = self._settings.mtu
         return OpenTunnel(session, "OK", headers, FRAMING, mtu, controller, options=OPTIONS, opening=opening)
 

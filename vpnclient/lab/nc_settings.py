@@ -24,6 +24,9 @@ class NcSettings(LabSettings):
     one_session: bool = False  # who has one is asked which of them to end
     host_check: Secret | None = None  # the cookie that a host checker brings
     idle_timeout: int = 0  # seconds without traffic
+    esp_cipher: str = "aes-128"  # or aes-256
+    esp_mac: str = "sha1"  # or md5, sha256
+    esp_rekey: int = 1080  # seconds between two ESP keys; 0: none
     status: int = 0  # of the opening; 8: Network Connect is turned off
 
     def problems(self) -> list[str]:
@@ -32,8 +35,10 @@ class NcSettings(LabSettings):
             wrong.append("--network6: Network Connect carries IPv4 only")
         if self.mtu > MAX_MTU:
             wrong.append(f"--mtu: got {self.mtu}, want at most {MAX_MTU}")
+        if self.esp_cipher not in ("aes-128", "aes-256") or self.esp_mac not in ("md5", "sha1", "sha256"):
+            wrong.append("--esp-cipher, --esp-mac: want aes-128 or aes-256, and md5, sha1 or sha256")
         if self.code_form not in CODE_FORMS:
             wrong.append(f"--code-form: got {self.code_form!r}, want one of {', '.join(CODE_FORMS)}")
-        if not 0 <= self.status <= 255 or self.idle_timeout < 0:
-            wrong.append("--status and --idle-timeout: want 0 to 255, and no negative number")
+        if not 0 <= self.status <= 255 or self.idle_timeout < 0 or self.esp_rekey < 0:
+            wrong.append("--status, --idle-timeout and --esp-rekey: want 0 to 255, and no negative numbers")
         return wrong

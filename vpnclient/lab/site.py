@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from protocols.base import Control, Rekey, Send, Traffic, Warn
+from protocols.base import Control, Rekey, Send, SetOption, Traffic, UseDatagrams, Warn
 from transports.framing import Framing
 from transports.link import DatagramLink
 from transports.udp import UdpSocket
@@ -60,7 +60,8 @@ class Hangup:
     forget: bool
 
 
-ServerAction = Send | Rekey | Hangup | Warn
+# SetOption, UseDatagrams: of the channel beside the stream, as on the client's side.
+ServerAction = Send | Rekey | Hangup | Warn | SetOption | UseDatagrams
 
 
 class ServerController(Protocol):

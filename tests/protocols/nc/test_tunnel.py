@@ -51,7 +51,8 @@ def test_the_request_tells_a_length_and_sends_no_body() -> None:
         "NCP-Version: 3",
         "Content-Length: 256",  # Q2
     ]
-    assert rest == NAME + bytes.fromhex("2400") + J3[2:38]  # the host name, then the MTU
+    spi, block = b"\0\0\1\0", bytes(64)  # of a generator that gives zeros: the least SPI there is
+    assert rest == NAME + J3[:70] + spi + J3[74:80] + block  # the host name, then MTU and keys in one record
     assert (opened.framing, opened.unread, opened.config.banner) == ("oncp", b"", "Hello")
     assert isinstance(opened.controller, NcController) and not stream.closed
 
@@ -60,6 +61,21 @@ def test_the_request_tells_a_length_and_sends_no_body() -> None:
 def test_any_chunking_opens_it(data: list[bytes]) -> None:
     opened, _ = connect(*data)
     assert opened.config.addresses == (IPv4Interface("10.9.0.2/32"),) and opened.config.mtu == 1400
+
+
+def test_without_udp_no_keys_are_told() -> None:
+    def told(*, proxy: bool = False, address: str = "192.0.2.1", datagrams: bool = True) -> bytes:
+        stream, dialer = FakeStream(HEAD + J2, address=address), Dialer()
+        dialer.through_proxy, dialer.streams = proxy, [stream]
+        options = TunnelOptions(local_hostname="labhost", datagrams=datagrams)
+        opened = asyncio.run(NetworkConnect(bytes).connect(dialer, TICKET, options, now=0.0))  # type: ignore[arg-type]
+        record = stream.written.partition(NAME)[2]
+        assert (opened.datagrams is None) == (len(record) < len(J3))
+        return record
+
+    alone = bytes.fromhex("2400") + J3[2:38]
+    assert told(proxy=True) == told(address="2001:db8::1") == told(datagrams=False) == alone  # Q30
+    assert len(told()) == len(J3)
 
 
 def test_what_follows_the_configuration_is_the_framing() -> None:

@@ -184,8 +184,9 @@ def test_any_request_gets_a_page(body: bytes, query: str) -> None:
         (replace(SETTINGS, mtu=16363), "want at most 16362"),
         (replace(SETTINGS, network6=IPv6Network("fd00::/64")), "IPv4 only"),
         (replace(SETTINGS, code_form="frmLogin"), "--code-form: got 'frmLogin'"),
-        (replace(SETTINGS, status=256), "--status and --idle-timeout"),
-        (replace(SETTINGS, idle_timeout=-1), "--status and --idle-timeout"),
+        (replace(SETTINGS, status=256), "--status, --idle-timeout"),
+        (replace(SETTINGS, idle_timeout=-1), "--status, --idle-timeout"),
+        (replace(SETTINGS, esp_mac="none"), "--esp-cipher, --esp-mac"),
     ],
 )
 def test_problems_are_named(bad: NcSettings, text: str) -> None:
@@ -237,7 +238,7 @@ def test_what_is_no_host_name_is_refused(data: str) -> None:
 
 
 def test_what_a_client_says_is_logged() -> None:
-    server = NcServer(session(), idle=0, now=0.0)
+    server = NcServer(SETTINGS, session(), now=0.0)
     frames = [Control(Kind.CONTROL, esp.mtu_payload(1400)), Control(Kind.CONTROL, b"x"), Control(77, b"abc")]
     texts = [action.text for action in server.on_controls(frames, 0.0) if isinstance(action, Warn)]
     assert texts[0] == "the client says 6/2 = 1400"
@@ -246,7 +247,7 @@ def test_what_a_client_says_is_logged() -> None:
 
 def test_a_link_ends_with_its_session_and_when_it_is_idle() -> None:
     held = session()
-    server = NcServer(held, idle=0, now=0.0)
+    server = NcServer(SETTINGS, held, now=0.0)
     assert server.deadline() == 1.0 and server.on_time(Traffic(0.0, 0.0), 5.0) == []
     held.expires_at = 5.5  # a page ended it
     assert server.deadline() == 5.5
@@ -254,7 +255,7 @@ def test_a_link_ends_with_its_session_and_when_it_is_idle() -> None:
         Send(Control(Kind.TERMINATED, bytes([EXPIRED]))), Hangup("session over", forget=True),
     ]  # fmt: skip
     assert server.state is State.OVER and server.on_time(Traffic(0.0, 0.0), 7.0) == []
-    idle = NcServer(session(), idle=3, now=0.0)
+    idle = NcServer(replace(SETTINGS, idle_timeout=3), session(), now=0.0)
     assert idle.on_time(Traffic(0.0, 1.0), 3.9) == []
     assert idle.on_time(Traffic(0.0, 1.0), 4.0)[0] == Send(Control(Kind.TERMINATED, bytes([IDLE])))
-    assert NcServer(session(), idle=0, now=0.0).farewell("over")[1] == Hangup("over", forget=True)
+    assert NcServer(SETTINGS, session(), now=0.0).farewell("over")[1] == Hangup("over", forget=True)
