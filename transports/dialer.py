@@ -86,12 +86,15 @@ class Dialer:
         known = await self._lookup(host, port)
         return (known.chosen,) if known.chosen else known.addresses
 
-    async def dial(self, host: str, port: int) -> TlsStream:
-        """A new connection.  Raises Unreachable, ProxyError, TlsError, NotTrusted."""
+    async def dial(self, host: str, port: int, *, keep_alive: int = 0) -> TlsStream:
+        """A new connection.  keep_alive: idle seconds before TCP probes, if the user has no other wish; 0: none.
+
+        Raises Unreachable, ProxyError, TlsError, NotTrusted.
+        """
         sock = await self._connect(host, port)
         try:
-            if self.settings.tcp_keepalive > 0:
-                tcp.keep_alive(sock, self.settings.tcp_keepalive)
+            if idle := self.settings.tcp_keepalive or keep_alive:
+                tcp.keep_alive(sock, idle)
             return await self._tls().client(sock, host)
         except BaseException:
             sock.close()

@@ -192,18 +192,20 @@ async def open_stream(
     *,
     timeout: float = REQUEST_TIMEOUT,
     on_traffic: OnTraffic | None = None,
+    keep_alive: int = 0,
 ) -> tuple[Response, TlsStream, bytes]:
     """One request on a new connection, where HTTP ends with the head of the answer: for a tunnel.
 
     Returns the answer (its body empty), the stream, and the bytes that came after the head (Q29).  The caller owns
     the stream whatever the status.  If the connection is lost before the status line, it is tried once more.
+    keep_alive: idle seconds before TCP probes.
     """
     target = Url.parse(url)
     given = {name.lower() for name, _value in headers}
     host = [] if "host" in given else [("Host", target.authority)]
     request = Request(method, target.target, (*host, *headers))
     for attempt in range(1, STREAM_TRIES + 1):
-        stream = await dialer.dial(target.host, target.port)
+        stream = await dialer.dial(target.host, target.port, keep_alive=keep_alive)
         try:
             _log_request(on_traffic, request)
             exchange = Exchange(request, target.authority, head_only=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 FRAMING = "oncp"
 PATH = "/dana/js?prot=1&svc=4"
+KEEP_ALIVE = 60  # idle seconds; the stream has no probes of its own, and ESP leaves it idle (9.1, Q24)
 ANSWER_LIMIT = 30.0  # seconds for status and configuration
 ONCP_OFF = 8  # the status of gateways that talk Pulse only (Q5)
 
@@ -48,7 +49,8 @@ async def open_tunnel(
     """Open the tunnel.  now: monotonic seconds.  Raises ProtocolError or TransportError."""
     url = Url.parse(ticket.connect_url)
     headers = request_headers(cookies.parse(ticket.cookie), wishes)
-    response, stream, unread = await open_stream(dialer, "POST", f"https://{url.authority}{PATH}", headers)
+    where = f"https://{url.authority}{PATH}"
+    response, stream, unread = await open_stream(dialer, "POST", where, headers, keep_alive=KEEP_ALIVE)
     try:
         check_status(response)
         await stream.write(hostname_record(host_name(wishes.local_hostname)))

@@ -56,9 +56,11 @@ class FakeDialer:
     def __init__(self, *streams: FakeStream) -> None:
         self.streams = list(streams)
         self.dialed: list[tuple[str, int]] = []
+        self.kept_alive: list[int] = []
 
-    async def dial(self, host: str, port: int) -> FakeStream:
+    async def dial(self, host: str, port: int, *, keep_alive: int = 0) -> FakeStream:
         self.dialed.append((host, port))
+        self.kept_alive.append(keep_alive)
         return self.streams[len(self.dialed) - 1]
 
 

@@ -131,12 +131,15 @@ def test_a_name_that_does_not_resolve_is_named(monkeypatch: pytest.MonkeyPatch) 
         dial(dialer())
 
 
-def test_keep_alive_is_set_on_request() -> None:
+@pytest.mark.parametrize(("wish", "protocol", "idle"), [(30, 0, 30), (0, 60, 60), (30, 60, 30), (0, 0, 0)])
+def test_keep_alive_is_set_where_the_user_or_the_protocol_wants_it(wish: int, protocol: int, idle: int) -> None:
     async def work() -> None:
         async with serving(HttpProxy(b"")) as port:
-            sock, _host = await dialer(replace(SETTINGS, tcp_keepalive=30)).dial("127.0.0.1", port)  # type: ignore[misc]
+            made = dialer(replace(SETTINGS, tcp_keepalive=wish))
+            sock, _host = await made.dial("127.0.0.1", port, keep_alive=protocol)  # type: ignore[misc]
             with sock:
-                assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                assert bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) == bool(idle)
+                assert not idle or sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == idle
 
     asyncio.run(work())
 

@@ -69,7 +69,7 @@ ABSENT: Mapping[str, str] = {
     "--http-auth": "",
     "--proxy-auth": "give user and password in the URL of --proxy",
     "--gnutls-priority": "give the ciphers in a profile: tls.ciphers",
-    "--juniper": "",
+    "--juniper": "use --protocol nc",
     "--force-trojan": "use --csd-interval",
     "--mca-certificate": "",
     "--mca-key": "",

@@ -78,6 +78,12 @@ def test_without_udp_no_keys_are_told() -> None:
     assert len(told()) == len(J3)
 
 
+def test_tcp_asks_whether_the_gateway_is_there() -> None:  # 9.1, Q24
+    dialer = Dialer(FakeStream(HEAD + J2))
+    asyncio.run(NetworkConnect(bytes).connect(dialer, TICKET, TunnelOptions(), now=0.0))  # type: ignore[arg-type]
+    assert dialer.kept_alive == [60]
+
+
 def test_what_follows_the_configuration_is_the_framing() -> None:
     opened, _ = connect(HEAD + J2 + b"\x05\x00rest")
     assert opened.unread == b"\x05\x00rest"
