@@ -79,7 +79,7 @@ fuzz: packages $(ENGINE)
 	$(BIN)/python scripts/fuzz.py --seconds $(FUZZ_SECONDS)
 
 bench: packages $(ENGINE)
-	$(BIN)/python -m benchmarks.tunnel
+	$(BIN)/python -m benchmarks.tunnel --json build/performance.json --svg build/performance.svg
 	$(BIN)/python -m benchmarks.decoders
 	$(BIN)/python -m benchmarks.records
 

@@ -30,7 +30,7 @@ from benchmarks.client.run import Plan, Runner
 from benchmarks.client.spread import Failure, Results, Sample
 from benchmarks.measure import build
 
-ROUNDS, SECONDS, IDLE, CARE = 5, 3.0, 1.0, Care(seconds=0.3, tries=2, close=1.15)
+ROUNDS, SECONDS, IDLE, CARE = 5, 2.5, 1.0, Care(seconds=0.25, tries=2, close=1.15)
 QUICK_ROUNDS, QUICK_SECONDS, QUICK_IDLE, QUICK_CARE = 1, 1.0, 0.5, Care(seconds=0.15, tries=1, close=1.5)
 PLAIN_WIDTH = 190  # columns where there is no terminal
 CONGESTION = Path("/proc/sys/net/ipv4/tcp_congestion_control")

@@ -68,7 +68,7 @@ class Panel:
 PANELS = (
     Panel(
         "TCP throughput",
-        "longer is better · × openconnect",
+        "longer is better",
         ("down_mbit", "up_mbit"),
         "Gbit/s",
         0.001,
@@ -76,7 +76,7 @@ PANELS = (
     ),
     Panel(
         "Client CPU time per gigabyte",
-        "shorter is better · × openconnect",
+        "shorter is better",
         ("down_cpu", "up_cpu"),
         "s/GB",
         1.0,
@@ -133,7 +133,7 @@ def chart(results: Results, note: str) -> str:
 
 def _head(drawing: Drawing, note: str) -> None:
     drawing.text(MARGIN, 34, "vpnclient beside openconnect, and the limit of this machine", "title")
-    drawing.text(MARGIN, 54, note, "quiet")
+    drawing.text(MARGIN, 54, f"{note}; ×: of openconnect's", "quiet")
     x = WIDTH - MARGIN - sum(LEGEND.values()) - 38.0
     for contender, width in LEGEND.items():
         drawing.bar(x, 21, 13, CLASSES[contender])

@@ -69,7 +69,7 @@ def test_what_was_not_measured_is_said_in_its_place() -> None:
 
 
 def test_a_note_is_text_and_no_markup() -> None:
-    assert "<b> & co" in texts(drawn(everything(), "<b> & co"))
+    assert "<b> & co; ×: of openconnect's" in texts(drawn(everything(), "<b> & co"))
 
 
 @pytest.mark.parametrize("better", [0.1, 1.0, 20.0])
