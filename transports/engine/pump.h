@@ -29,6 +29,15 @@ struct ve_pump_event {
 	char text[256];
 };
 
+/* How much a link brings.  While it is much, a short pause before each read gathers more for the same price: a peer that
+ * sends packet by packet would otherwise wake us for each. */
+struct ve_pace {
+	uint64_t since;			/* ns: when the window began */
+	size_t packets, reads;		/* in it */
+	int busy;
+	uint64_t next;			/* ns: while busy, when to read again */
+};
+
 /* Options hold keys: wiped as soon as they were used. */
 struct ve_link_options {
 	int count;
@@ -108,6 +117,7 @@ struct ve_pump {
 	struct ve_link *link;			/* the datagram link; NULL: none */
 	struct ve_codec *kept;			/* of a link that went, for one that inherits; NULL: none */
 	struct ve_link_totals link_totals;	/* of those before it */
+	struct ve_pace stream_pace, link_pace;
 	int followed;				/* packets came by the datagram link last */
 	int genuine;				/* something of the last datagrams was authenticated */
 	struct ve_segments segments;		/* of the super-packet in device */
@@ -140,10 +150,12 @@ int ve_stream_flush(struct ve_pump *pump);			/* 1: all that was queued is with t
 /* The packets of the device go another way now: one that waits for TLS lies where they are read, and is dropped. */
 void ve_stream_drop_pending(struct ve_pump *pump);
 
+void ve_pace_read(struct ve_pace *pace, uint64_t now, size_t packets);	/* so many came with this read */
+
 struct pollfd;
 void ve_link_on_wake(struct ve_pump *pump);
 void ve_link_poll(const struct ve_pump *pump, struct pollfd *fd);
-void ve_link_turn(struct ve_pump *pump, short revents);
+void ve_link_turn(struct ve_pump *pump, short revents, uint64_t now);
 void ve_link_transmit(struct ve_pump *pump, int packets);
 int ve_link_blocked(const struct ve_pump *pump);	/* 1: datagrams wait for the socket */
 void ve_link_stats(struct ve_pump *pump);		/* into stats and link_counters */

@@ -258,7 +258,7 @@ static int open_records(struct ve_pump *p, uint8_t *at, size_t length)
 	return VE_OK;
 }
 
-static int open_datagrams(struct ve_pump *p)
+static int open_datagrams(struct ve_pump *p, size_t *packets)
 {
 	struct ve_link *link = p->link;
 	uint8_t *at;
@@ -273,6 +273,7 @@ static int open_datagrams(struct ve_pump *p)
 		if (ve_queue_count(link->codec->controls) >= VE_PUMP_RX_CONTROLS)
 			ve_pump_post_controls(p, link->codec, 1);
 	}
+	*packets += link->sink->count;
 	p->genuine |= ve_queue_count(link->codec->controls) || link->sink->count;	/* made of what was authenticated */
 	if (ve_queue_count(link->codec->controls))
 		ve_pump_post_controls(p, link->codec, 1);
@@ -292,6 +293,7 @@ static void reply(struct ve_link *link)
 
 static void receive(struct ve_pump *p)
 {
+	size_t packets = 0;
 	int round, got = 0, rc = VE_OK;
 
 	for (round = 0; round < RX_ROUNDS && rc == VE_OK && !p->failed; round++) {
@@ -299,12 +301,13 @@ static void receive(struct ve_pump *p)
 		if (got <= 0)
 			break;
 		p->genuine = 0;
-		rc = open_datagrams(p);
+		rc = open_datagrams(p, &packets);
 		if (p->genuine) {	/* what anybody can forge is no sign of life */
 			p->stats.last_rx_datagram_ns = ve_pump_clock();
 			p->followed = 1;
 		}
 	}
+	ve_pace_read(&p->link_pace, ve_pump_clock(), packets);
 	if (rc == VE_EOF)
 		lose(p, "the gateway closed the DTLS association");
 	else if (rc == VE_ERROR)
@@ -448,15 +451,15 @@ void ve_link_poll(const struct ve_pump *p, struct pollfd *fd)
 	if (!p->link)
 		return;
 	fd->fd = p->link->fd;
-	fd->events = ve_link_blocked(p) ? POLLIN | POLLOUT : POLLIN;
+	fd->events = p->link_pace.busy ? 0 : POLLIN;
+	if (ve_link_blocked(p))
+		fd->events |= POLLOUT;
 }
 
-void ve_link_turn(struct ve_pump *p, short revents)
+void ve_link_turn(struct ve_pump *p, short revents, uint64_t now)
 {
-	if (!p->link)
-		return;			/* it went after poll had told of it */
 	if (revents & POLLOUT)
 		p->link->writable = 1;
-	if (revents & ~POLLOUT)
+	if (revents & ~POLLOUT || (p->link_pace.busy && now >= p->link_pace.next))
 		receive(p);
 }

@@ -10,13 +10,42 @@
  * the flow; the thread then sleeps until it is stopped.  A datagram link that is lost beside a stream is not fatal.
  * Source: linux-tun notes, sections 1.1, 4, 9 and 13.
  */
+#define _GNU_SOURCE		/* ppoll */
 #include "pump.h"
 
 #include <poll.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WAKE, STREAM, DEVICE, DATAGRAMS, DESCRIPTORS };
+
+enum {	/* ns */
+	PACE_WINDOW = 1000000,
+	PACE_PAUSE = 250000		/* the most that a busy link adds to a packet's way */
+};
+
+enum {
+	PACE_BUSY = 16,			/* packets a window: from here a pause pays ... */
+	PACE_FLOOD = 128,		/* ... and from here they come in batches anyway */
+	PACE_FEW = 8			/* packets a read, on average: a peer that sends one by one */
+};
+
+void ve_pace_read(struct ve_pace *pace, uint64_t now, size_t packets)
+{
+	uint64_t passed = now - pace->since, rate;
+
+	pace->next = now + PACE_PAUSE;
+	pace->packets += packets;
+	pace->reads++;
+	if (passed < PACE_WINDOW)
+		return;
+	rate = pace->packets * PACE_WINDOW / passed;
+	pace->busy = rate >= PACE_BUSY && rate < PACE_FLOOD &&
+		     (pace->busy || pace->packets < PACE_FEW * pace->reads);
+	pace->since = now;
+	pace->packets = pace->reads = 0;
+}
 
 void ve_pump_fail(struct ve_pump *p, int event, const char *text)
 {
@@ -121,37 +150,57 @@ static int blocked(const struct ve_pump *p)
 	return !p->tls || p->tx_waits || p->pending || ve_tls_buffered_out(p->tls);
 }
 
-/* Sleeps until something can be done; not at all while TLS holds input, of which poll cannot tell. */
+/* How long to sleep at most: not at all while TLS holds input, of which poll cannot tell.  NULL: for ever. */
+static const struct timespec *patience(const struct ve_pump *p, int stuck, struct timespec *room)
+{
+	uint64_t now, next = UINT64_MAX;
+
+	*room = (struct timespec){0};
+	if (p->failed)
+		return NULL;
+	if (!p->rx_dry || (!stuck && ve_segments_left(&p->segments)))
+		return room;
+	if (p->tls && p->stream_pace.busy)
+		next = p->stream_pace.next;
+	if (p->link && p->link_pace.busy && p->link_pace.next < next)
+		next = p->link_pace.next;
+	if (next == UINT64_MAX)
+		return NULL;
+	now = ve_pump_clock();
+	room->tv_nsec = next > now ? (long)(next - now) : 0;	/* a pause at most */
+	return room;
+}
+
+/* Sleeps until something can be done. */
 static void wait_for(struct ve_pump *p, struct pollfd *fds)
 {
 	int stuck = blocked(p);
-	int timeout = p->rx_dry && (stuck || !ve_segments_left(&p->segments)) ? -1 : 0;
+	struct timespec room;
 
 	fds[WAKE] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
-	/* Input is left alone while nothing can be made of it. */
-	fds[STREAM] = (struct pollfd){.fd = p->tls ? ve_tls_fd(p->tls) : -1, .events = p->rx_wants_write ? 0 : POLLIN};
+	/* Input is left alone while nothing can be made of it, or a pause gathers more. */
+	fds[STREAM] = (struct pollfd){.fd = p->tls ? ve_tls_fd(p->tls) : -1,
+				      .events = p->rx_wants_write || p->stream_pace.busy ? 0 : POLLIN};
 	fds[DEVICE] = (struct pollfd){.fd = p->tun_fd, .events = stuck ? 0 : POLLIN};
 	fds[DATAGRAMS] = (struct pollfd){.fd = -1};
 	if (p->tls && ve_tls_buffered_out(p->tls))
 		fds[STREAM].events |= POLLOUT;
 	ve_link_poll(p, &fds[DATAGRAMS]);
-	if (p->failed) {
+	if (p->failed)
 		fds[STREAM].fd = fds[DEVICE].fd = fds[DATAGRAMS].fd = -1;	/* ignored by poll */
-		timeout = -1;
-	}
-	if (poll(fds, DESCRIPTORS, timeout) < 0)
+	if (ppoll(fds, DESCRIPTORS, patience(p, stuck, &room), NULL) < 0)
 		fds[WAKE].revents = fds[STREAM].revents = fds[DEVICE].revents = fds[DATAGRAMS].revents = 0;
 	p->stats.wakeups++;
 }
 
-static void stream_turn(struct ve_pump *p, short revents)
+static void stream_turn(struct ve_pump *p, short revents, uint64_t now)
 {
 	if (revents & POLLOUT) {
 		p->link_writable = 1;
 		if (p->rx_wants_write)
 			p->rx_dry = 0;	/* a handshake that waited for room goes on by reading */
 	}
-	if (revents & ~POLLOUT)
+	if (revents & ~POLLOUT || (p->stream_pace.busy && now >= p->stream_pace.next))
 		p->rx_dry = 0;
 	if (!p->rx_dry)
 		ve_stream_receive(p);
@@ -181,16 +230,19 @@ static void transmit(struct ve_pump *p, int device_ready)
 
 static void turn(struct ve_pump *p, const struct pollfd *fds)
 {
+	uint64_t now;
+
 	if (fds[WAKE].revents)
 		on_wake(p);
 	if (fds[DEVICE].revents & (POLLERR | POLLHUP | POLLNVAL))
 		ve_pump_fail_device(p);
 	if (p->failed)
 		return;
+	now = ve_pump_clock();
 	if (p->tls)
-		stream_turn(p, fds[STREAM].revents);
-	if (!p->failed && fds[DATAGRAMS].revents)
-		ve_link_turn(p, fds[DATAGRAMS].revents);
+		stream_turn(p, fds[STREAM].revents, now);
+	if (!p->failed && p->link)
+		ve_link_turn(p, fds[DATAGRAMS].revents, now);
 	if (!p->failed)
 		transmit(p, fds[DEVICE].revents & POLLIN);
 	if (p->tls)

@@ -57,6 +57,7 @@ static int pull(struct ve_pump *p)
 			break;
 		}
 	}
+	ve_pace_read(&p->stream_pace, ve_pump_clock(), moved ? p->sink->count : 0);
 	if (moved) {
 		p->stats.last_rx_ns = ve_pump_clock();
 		/* On a busy core the peer goes on first, so the next read brings more for the same price (an eighth of the
