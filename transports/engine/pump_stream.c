@@ -9,8 +9,6 @@
  */
 #include "pump.h"
 
-#include <sched.h>
-
 enum {
 	TX_BATCH = 64,			/* packets read from the device before one send */
 	RX_STEPS = 256			/* reads of the link a turn: a header and a payload each packet */
@@ -58,12 +56,8 @@ static int pull(struct ve_pump *p)
 		}
 	}
 	ve_pace_read(&p->stream_pace, ve_pump_clock(), moved ? p->sink->count : 0);
-	if (moved) {
+	if (moved)
 		p->stats.last_rx_ns = ve_pump_clock();
-		/* On a busy core the peer goes on first, so the next read brings more for the same price (an eighth of the
-		 * CPU time a gigabyte); on an idle one this returns at once. */
-		sched_yield();
-	}
 	return rc;
 }
 
@@ -71,10 +65,11 @@ static int pull(struct ve_pump *p)
 void ve_stream_receive(struct ve_pump *p)
 {
 	int rc = pull(p);
+	size_t packets = p->sink->count;
 
 	if (ve_queue_count(p->codec->controls))
 		ve_pump_post_controls(p, p->codec, 0);
-	if (p->sink->count)
+	if (packets)
 		p->followed = 0;
 	if (ve_sink_flush(p->sink) != VE_OK)
 		ve_pump_fail_device(p);
@@ -84,6 +79,7 @@ void ve_stream_receive(struct ve_pump *p)
 		ve_pump_fail(p, VE_EVENT_STREAM_BROKEN, ve_codec_error(p->codec));
 	else if (rc == VE_ERROR)
 		fail_link(p);
+	ve_pump_yield(packets);
 }
 
 /* What came with the HTTP answer, in pieces that cannot fill the codec's queue: a frame takes a byte at least. */
