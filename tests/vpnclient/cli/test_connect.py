@@ -479,7 +479,7 @@ print([name for name in sys.argv[1:] if name in sys.modules])
     for_others = (  # proxies, certificates, profiles, plug-ins, framings without a native twin, Windows, terminals
         *("transports.proxy", "python_socks", "cryptography", "yaml"),
         *("importlib.metadata", "transports.pump_python", "transports.framing"),
-        *("vpnclient.host.windows", "rich", "pydantic", "h2"),
+        *("vpnclient.host.windows", "rich", "pydantic", "h2", "email"),
     )
     for_later = ("pyroute2", "pyroute2.iproute", "multiprocessing", "protocols.anyconnect.tunnel")
     found = subprocess.run(
