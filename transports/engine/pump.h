@@ -107,6 +107,7 @@ struct ve_pump {
 	int rekeying;
 	int rx_dry;				/* reading the link again would find nothing */
 	int rx_wants_write;			/* a handshake of the peer waits for room to answer */
+	int stream_full;			/* TCP has more than it can send: wait for POLLOUT before the next packet */
 	int link_writable;			/* 0: wait for POLLOUT before the next send */
 	int device_failures;			/* reads failed since the last that worked */
 	int tx_waits;				/* pending or a control frame waits: the device is left alone */

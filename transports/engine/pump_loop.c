@@ -156,7 +156,7 @@ static int blocked(const struct ve_pump *p)
 {
 	if (by_datagram(p))
 		return ve_link_blocked(p);
-	return !p->tls || p->tx_waits || p->pending || ve_tls_buffered_out(p->tls);
+	return !p->tls || p->tx_waits || p->pending || p->stream_full || ve_tls_buffered_out(p->tls);
 }
 
 /* How long to sleep at most: not at all while TLS holds input, of which poll cannot tell.  NULL: for ever. */
@@ -192,7 +192,7 @@ static void wait_for(struct ve_pump *p, struct pollfd *fds)
 				      .events = p->rx_wants_write || p->stream_pace.busy ? 0 : POLLIN};
 	fds[DEVICE] = (struct pollfd){.fd = p->tun_fd, .events = stuck ? 0 : POLLIN};
 	fds[DATAGRAMS] = (struct pollfd){.fd = -1};
-	if (p->tls && ve_tls_buffered_out(p->tls))
+	if (p->tls && (p->stream_full || ve_tls_buffered_out(p->tls)))
 		fds[STREAM].events |= POLLOUT;
 	ve_link_poll(p, &fds[DATAGRAMS]);
 	if (p->failed)
@@ -206,6 +206,7 @@ static void stream_turn(struct ve_pump *p, short revents, uint64_t now)
 {
 	if (revents & POLLOUT) {
 		p->link_writable = 1;
+		p->stream_full = 0;
 		if (p->rx_wants_write)
 			p->rx_dry = 0;	/* a handshake that waited for room goes on by reading */
 	}

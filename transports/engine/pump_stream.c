@@ -9,9 +9,16 @@
  */
 #include "pump.h"
 
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 enum {
 	TX_BATCH = 64,			/* packets read from the device before one send */
-	RX_STEPS = 256			/* reads of the link a turn: a header and a payload each packet */
+	RX_STEPS = 256,			/* reads of the link a turn: a header and a payload each packet */
+	UNSENT = 128 * 1024		/* bytes that TCP holds but has not sent: more would only stand in line */
 };
 
 static void fail_link(struct ve_pump *p)
@@ -103,6 +110,10 @@ static void feed_first(struct ve_pump *p)
 
 void ve_stream_begin(struct ve_pump *p)
 {
+	int unsent = UNSENT;
+
+	/* Poll calls it writable below that; elsewhere than on TCP this is refused, and nothing is lost. */
+	setsockopt(ve_tls_fd(p->tls), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	p->recv_base = ve_tls_recv_calls(p->tls);
 	p->send_base = ve_tls_send_calls(p->tls);
 	feed_first(p);
@@ -224,14 +235,28 @@ int ve_stream_flush(struct ve_pump *p)
 	return !p->tx_waits && drain(p);
 }
 
+/* Packets wait in the device, where their senders notice, rather than in TCP's buffer. */
+static void measure_queue(struct ve_pump *p)
+{
+	int unsent;
+
+	p->stream_full = ioctl(ve_tls_fd(p->tls), SIOCOUTQNSD, &unsent) == 0 && unsent > UNSENT;
+}
+
 /* packets: those of the device go this way, and some may be there. */
 void ve_stream_transmit(struct ve_pump *p, int packets)
 {
+	int pushed = 0;
+
 	p->tx_waits = !(drain(p) && push_pending(p) && push_controls(p));
-	if (!p->tx_waits && packets && !p->failed)
+	if (!p->tx_waits && packets && !p->stream_full && !p->failed) {
 		push_packets(p);
+		pushed = 1;
+	}
 	if (!p->link_dead)
 		drain(p);
+	if (pushed && !p->link_dead)
+		measure_queue(p);
 }
 
 /* A packet that is no longer to go this way gives its place to those that go another. */
