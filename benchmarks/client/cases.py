@@ -72,6 +72,8 @@ CASES = (
     Case("lab", "anyconnect", Channel.TLS),
     Case("ocserv", "anyconnect", Channel.DTLS),
     Case("ocserv", "anyconnect", Channel.TLS),
+    Case("lab", "nc", Channel.ESP),
+    Case("lab", "nc", Channel.TLS),
     BARE_UDP,
     BARE_TLS,
 )

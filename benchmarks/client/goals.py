@@ -25,9 +25,10 @@ class Goal:
     least: bool
     gateway: str = ""
     channel: Channel | None = None
+    protocol: str = ""
 
     def concerns(self, case: Case) -> bool:
-        fits = not self.gateway or case.gateway == self.gateway
+        fits = (not self.gateway or case.gateway == self.gateway) and self.protocol in ("", case.protocol)
         return Contender.OURS in case.contenders and fits and (self.channel is None or case.channel is self.channel)
 
     @property
@@ -53,7 +54,15 @@ class Bound:
 
 
 def _lab(channel: Channel, keys: tuple[str, ...], beside: Contender, limit: float, *, least: bool) -> Goal:
-    return Goal(keys, beside, limit, least, "lab", channel)
+    return Goal(keys, beside, limit, least, "lab", channel, "anyconnect")
+
+
+def _other(protocol: str, channel: Channel, throughput: float, cpu: float) -> tuple[Goal, Goal]:
+    """Beside openconnect, in front of the lab gateway."""
+    return (
+        Goal(TCP, Contender.THEIRS, throughput, True, "lab", channel, protocol),
+        Goal(CPU, Contender.THEIRS, cpu, False, "lab", channel, protocol),
+    )
 
 
 GOALS = (
@@ -67,6 +76,8 @@ GOALS = (
     _lab(Channel.TLS, CPU, Contender.THEIRS, 0.25, least=False),
     _lab(Channel.TLS, CPU, Contender.BARE, 1.0, least=False),
     Goal(CPU, Contender.THEIRS, 0.4, False, "ocserv"),
+    *_other("nc", Channel.ESP, 3, 0.35),
+    *_other("nc", Channel.TLS, 3, 0.25),
     Goal(UDP64, Contender.THEIRS, 2, True),
     Goal(("ping_idle",), Contender.THEIRS, 1.05, False),
     Goal(("ping_load",), Contender.THEIRS, 0.5, False),

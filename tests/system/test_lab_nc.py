@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -273,3 +275,10 @@ def test_no_udp_at_all(namespaces: Pair, tmp_path: Path) -> None:
             ping(namespaces.client, TUNNEL_V4, count=1)
             assert "ESP keys" not in gateway.log
             assert running.stop() == 0
+
+
+def test_the_demo() -> None:
+    command = [sys.executable, "-m", "vpnclient", "lab", "demo", "nc", "--seconds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✓ ping 10.77.0.1" in done.stdout and "✗" not in done.stdout
