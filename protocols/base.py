@@ -310,6 +310,17 @@ class Warn:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Work beside the tunnel, such as a report on a connection of its own; what it returns is carried out.
+
+    One at a time: a second one is not begun.  It ends with the tunnel.  What it raises, a ProtocolError or a
+    TransportError, is the tunnel's failure: it is opened again.
+    """
+
+    run: Callable[[], Awaitable[list[Action]]]
+
+
 Action = (
     Send
     | Reconnect
@@ -322,6 +333,7 @@ Action = (
     | UseDatagrams
     | SetOption
     | SetMtu
+    | Errand
 )
 
 

@@ -21,6 +21,7 @@ from protocols.base import (
     Controller,
     Dismissed,
     Ended,
+    Errand,
     OpenDatagrams,
     Reconnect,
     Rekey,
@@ -38,6 +39,7 @@ from transports.link import DatagramLink
 from transports.pump import Pump, PumpEvent, PumpEventKind, PumpStats
 from vpnclient.datagrams import DatagramKeeper
 from vpnclient.device import TunnelDevice
+from vpnclient.errands import Errands
 from vpnclient.pumps import AnyPump, make_pump
 from vpnclient.tasks import to_the_end
 
@@ -91,6 +93,7 @@ class Carrier:
             self._attach(tunnel.link)
         self._channel = tunnel.datagrams
         self._keeper = DatagramKeeper(self._channel, self._attach, self._act) if self._channel else None
+        self._errands = Errands(self._act)
         self._wake = asyncio.Event()
         self._outcome: Outcome | None = None
 
@@ -124,6 +127,7 @@ class Carrier:
             return self._outcome
         finally:
             loop.remove_reader(self._pump.fileno())
+            await self._errands.close()
             if self._keeper is not None:
                 await self._keeper.close()
             await to_the_end(lambda: self._pump.stop(GOODBYE_LINGER))  # the thread still uses device and stream
@@ -227,6 +231,8 @@ class Carrier:
                     self._finish(Outcome(Why.ENDED, reason))
                 case Dismissed(reason):
                     self._finish(Outcome(Why.DISMISSED, reason))
+                case Errand(run):
+                    self._errands.start(run)
                 case SetMtu(mtu):
                     self._pump.set_mtu(mtu)
                     self._hooks.mtu(mtu)

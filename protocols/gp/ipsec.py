@@ -47,6 +47,7 @@ class EspParameters:
     inbound: Secret = field(repr=False)
     source: Address
     target: Address
+    detail: str = ""  # the algorithms, for people
 
     def decoder_options(self) -> tuple[tuple[str, bytes], ...]:
         version = b"\x06" if isinstance(self.target, IPv6Address) else b"\x04"
@@ -69,7 +70,8 @@ def parse(root: _Element, block: _Element, addresses: tuple[Interface, ...]) -> 
     source, target = _ends(root, addresses)
     outbound = sa_option(cipher, mac, _spi(block, "c2s-spi"), keys["ekey-c2s"] + keys["akey-c2s"])
     inbound = sa_option(cipher, mac, _spi(block, "s2c-spi"), keys["ekey-s2c"] + keys["akey-s2c"])
-    return EspParameters(_port(block), suite, Secret(outbound.hex()), Secret(inbound.hex()), source, target)
+    detail = f"{cipher.name.replace('_', '-')}, HMAC-{mac.name.replace('_', '-')}"
+    return EspParameters(_port(block), suite, Secret(outbound.hex()), Secret(inbound.hex()), source, target, detail)
 
 
 def _algorithm(block: _Element, name: str, known: dict[str, T]) -> T:

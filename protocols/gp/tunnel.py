@@ -1,7 +1,10 @@
-"""From a ticket to packets: getconfig, host report, then the GET that opens GPST (sections 9 to 11).
+"""From a ticket to packets: getconfig, host report, then ESP or GPST (sections 9 to 13).
 
-Opening GPST kills the ESP keys (Q1) and a new getconfig kills them too (Q2), so there is one order: configuration,
-report, ESP while its probe is not given up, GPST.
+    getconfig -> host report -> PROBING --reply--> ESP                    UDP wanted, keys good, no proxy
+                                        --5 s----> GPST
+    ESP that went silent -> GPST with the same configuration, once; then from the beginning
+
+Opening GPST kills the ESP keys (Q1), and a new getconfig kills them too (Q2): hence this order.
 """
 
 from __future__ import annotations
@@ -9,85 +12,153 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from protocols.base import Ticket, Tunnel, TunnelConfig, TunnelOptions
-from protocols.errors import ConnectRefused, CookieRejected, GatewayUnavailable, MalformedAnswer, ProtocolError
+from protocols.base import Action, Ticket, Tunnel, TunnelConfig, TunnelOptions
 from protocols.framing.esp_mtu import DEFAULT_PATH, LEAST_PATH, tunnel_mtu
 from protocols.framing.gpst import HEADER, MAX_SENT
 from protocols.gp import answers, config, formdata, hip
 from protocols.gp.config import GatewayConfig
-from protocols.gp.controller import DPD, GpstController, Schedule
+from protocols.gp.controller import GpstController
 from protocols.gp.cookie import SessionCookie
-from protocols.gp.exchange import TIMEOUT, Exchange
+from protocols.gp.esp import EspController, State
+from protocols.gp.exchange import Exchange
+from protocols.gp.gpst import FRAMING, open_gpst
 from protocols.gp.identity import APP_VERSION, MAX_VERSION, Identity
-from protocols.text import one_line, printable
+from protocols.gp.life import DPD, Schedule
+from protocols.gp.udp import open_esp
 from transports import program
-from transports.errors import ConnectionLost, TimedOut
 from transports.http import HttpClient
 from transports.http_url import Url
 from transports.pathmtu import path_mtu
 
 if TYPE_CHECKING:
     from transports.dialer import Dialer
-    from transports.tls import TlsStream
 
-FRAMING = "gpst"
 CONFIG = "/ssl-vpn/getconfig.esp"
-START = b"START_TUNNEL"
-MAX_STATUS_LINE = 1024  # bytes
 TCP_HEADER = 20  # bytes
 TLS_RECORD = 29  # bytes around a record, at most with the usual ciphers
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: ([^\r\n]*))?\r?$")
 _VERSION = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){1,3}-[0-9]{1,6}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Session:
-    """What every request of one connection needs.  version: of the portal, to parrot, or empty."""
+class Session:
+    """What every request of one tunnel needs.  version: of the portal, to parrot, or empty.  interval: seconds between
+    two host reports, as the portal told; 0: it did not.
+    """
 
     url: Url
     cookie: SessionCookie
     identity: Identity
     version: str
-    interval: int  # seconds between two host reports, as the portal told; 0: it did not
+    interval: int
+
+    @classmethod
+    def of(cls, ticket: Ticket, wishes: TunnelOptions) -> Session:
+        """Raises MalformedAnswer for a cookie that cannot be."""
+        interval, version = ticket.notes.get("hip-interval", ""), ticket.notes.get("version", "")
+        if _VERSION.fullmatch(wishes.version):  # the user's, in the shape of a GlobalProtect version
+            version = wishes.version
+        return cls(
+            url=Url.parse(ticket.connect_url),
+            cookie=SessionCookie.parse(ticket.cookie),
+            identity=Identity.of(wishes),
+            version=version[:MAX_VERSION],
+            interval=int(interval) if interval.isascii() and interval.isdigit() else 0,
+        )
 
 
-def session_of(ticket: Ticket, wishes: TunnelOptions) -> _Session:
-    """Raises MalformedAnswer for a cookie that cannot be."""
-    interval, version = ticket.notes.get("hip-interval", ""), ticket.notes.get("version", "")
-    if _VERSION.fullmatch(wishes.version):  # the user's, in the shape of a GlobalProtect version
-        version = wishes.version
-    return _Session(
-        url=Url.parse(ticket.connect_url),
-        cookie=SessionCookie.parse(ticket.cookie),
-        identity=Identity.of(wishes),
-        version=version[:MAX_VERSION],
-        interval=int(interval) if interval.isascii() and interval.isdigit() else 0,
-    )
+@dataclass(slots=True)
+class Attempt:
+    """One tunnel in the making, and what the next one may take from it."""
+
+    dialer: Dialer
+    session: Session
+    wishes: TunnelOptions
+    now: float
+    found: GatewayConfig | None = None
+    schedule: Schedule | None = None
+    config: TunnelConfig | None = None
+    controller: EspController | None = field(default=None, repr=False)
+
+    async def run(self, before: Attempt | None) -> Tunnel:
+        """before: the attempt that made the last tunnel.  Raises ProtocolError or TransportError."""
+        if before is not None and self._falls_back(before):
+            self.found, self.schedule, self.config = before.found, before.schedule, before.config
+            return await self._over_tls()
+        http = HttpClient(self.dialer, user_agent=self.session.identity.user_agent)
+        try:
+            gateway = await self._prepare(http)
+            tunnel = await self._over_esp(gateway) if self._wants_esp() else None
+        finally:
+            await http.close()
+        return tunnel or await self._over_tls()
+
+    def _falls_back(self, before: Attempt) -> bool:
+        """ESP went silent: GPST takes the same session on, without a new configuration (section 13.1)."""
+        silent = before.controller is not None and before.controller.state is State.DEAD
+        return silent and before.session.cookie == self.session.cookie
+
+    async def _prepare(self, http: HttpClient) -> str:
+        """Configuration and report; the gateway's numeric address."""
+        exchange = Exchange(http, self.session.identity)
+        url = replace(self.session.url, target=CONFIG)
+        body = await exchange.ask(url, config_request(self.session, self.wishes))
+        root = answers.document(body, "response", secrets=self.session.cookie.secrets())
+        found = self.found = config.parse(root, ipv6=self.wishes.ipv6)
+        gateway = http.peer_host
+        warning = await _report(exchange, self.session, self.wishes).submit(found.config.addresses)
+        every = self.wishes.csd_interval or hip.next_check(self.session.interval)
+        self.schedule = Schedule(found.timers, self.now, self.wishes.force_dpd or DPD, every)
+        known = "" if self.dialer.through_proxy else gateway
+        self.config = completed(found, self.wishes, known, self.session.url.port)
+        if warning:
+            self.config = replace(self.config, warnings=(*self.config.warnings, warning))
+        return gateway
+
+    def _wants_esp(self) -> bool:
+        assert self.found is not None  # prepared
+        return self.wishes.datagrams and self.found.esp is not None and not self.dialer.through_proxy
+
+    async def _over_esp(self, gateway: str) -> Tunnel | None:
+        """None: no probe was answered."""
+        assert self.found is not None and self.schedule is not None and self.config is not None  # prepared
+        parameters = self.found.esp
+        assert parameters is not None  # wanted
+        opened = await open_esp(self.dialer, gateway, parameters, self.wishes.local_port)
+        if opened is None:
+            said = f"udp port {parameters.port}: no answer by ESP, packets go by TLS"
+            self.config = replace(self.config, warnings=(*self.config.warnings, said))
+            return None
+        link, sent = opened
+        self.controller = EspController(self.schedule, parameters, self._report_again, now=_clock(), sent=sent)
+        return Tunnel(None, b"", "esp", self.config, self.controller, link=link)
+
+    async def _over_tls(self) -> Tunnel:
+        assert self.found is not None and self.schedule is not None and self.config is not None  # prepared
+        stream, unread = await open_gpst(self.dialer, self.session.url, self.session.cookie, self.found.path)
+        return Tunnel(stream, unread, FRAMING, self.config, GpstController(self.schedule, _clock()))
+
+    async def _report_again(self) -> list[Action]:
+        """While ESP goes on undisturbed, on a connection of its own (section 10)."""
+        assert self.config is not None  # prepared
+        http = HttpClient(self.dialer, user_agent=self.session.identity.user_agent)
+        try:
+            exchange = Exchange(http, self.session.identity)
+            await _report(exchange, self.session, self.wishes).submit(self.config.addresses)
+        finally:
+            await http.close()
+        return []  # a missing report was warned of when the tunnel was opened
 
 
-async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now: float) -> Tunnel:
-    """Open the tunnel.  now: monotonic seconds.  Raises ProtocolError or TransportError."""
-    session = session_of(ticket, wishes)
-    http = HttpClient(dialer, user_agent=session.identity.user_agent)
-    try:
-        exchange = Exchange(http, session.identity)
-        found = await _configuration(exchange, session, wishes)
-        warning = await _report(exchange, session, wishes).submit(found.config.addresses)
-    finally:
-        await http.close()
-    tunnel_config = _completed(found, wishes, dialer.address_of(session.url.host) or "", session.url.port)
-    if warning:
-        tunnel_config = replace(tunnel_config, warnings=(*tunnel_config.warnings, warning))
-    stream, unread = await open_gpst(dialer, session.url, session.cookie, found.path)
-    schedule = Schedule(found.timers, wishes.force_dpd or DPD, wishes.csd_interval or hip.next_check(session.interval))
-    return Tunnel(stream, unread, FRAMING, tunnel_config, GpstController(schedule, now))
+def _clock() -> float:
+    """The beginning took its time: a report, a probe."""
+    return asyncio.get_running_loop().time()
 
 
-def config_request(session: _Session, wishes: TunnelOptions) -> bytes:
+def config_request(session: Session, wishes: TunnelOptions) -> bytes:
     """The body of getconfig (section 9.1)."""
     fixed = formdata.form(
         (
@@ -106,13 +177,7 @@ def config_request(session: _Session, wishes: TunnelOptions) -> bytes:
     return f"{fixed}&{session.cookie.for_config(held)}".encode("ascii")
 
 
-async def _configuration(exchange: Exchange, session: _Session, wishes: TunnelOptions) -> GatewayConfig:
-    body = await exchange.ask(replace(session.url, target=CONFIG), config_request(session, wishes))
-    root = answers.document(body, "response", secrets=session.cookie.secrets())
-    return config.parse(root, ipv6=wishes.ipv6)
-
-
-def _report(exchange: Exchange, session: _Session, wishes: TunnelOptions) -> hip.HostReport:
+def _report(exchange: Exchange, session: Session, wishes: TunnelOptions) -> hip.HostReport:
     return hip.HostReport(
         exchange=exchange,
         url=session.url,
@@ -142,7 +207,7 @@ def _checker(wishes: TunnelOptions) -> hip.HostChecker | None:
     return run
 
 
-def _completed(found: GatewayConfig, wishes: TunnelOptions, gateway: str, port: int) -> TunnelConfig:
+def completed(found: GatewayConfig, wishes: TunnelOptions, gateway: str, port: int) -> TunnelConfig:
     """With an MTU: the user's, the gateway's, or what the way to the gateway leaves room for (esp.md section 9)."""
     has_ipv6 = any(one.version == 6 for one in found.config.addresses)
     path = max(wishes.base_mtu or path_mtu(gateway, port) or DEFAULT_PATH, LEAST_PATH)
@@ -168,58 +233,3 @@ def _is_ipv6(address: str) -> bool:
         return ip_address(address).version == 6
     except ValueError:
         return False
-
-
-# --- GPST (section 11.1) ---
-
-
-async def open_gpst(dialer: Dialer, url: Url, cookie: SessionCookie, path: str) -> tuple[TlsStream, bytes]:
-    """The stream, and the framing that came with START_TUNNEL.  Raises CookieRejected, ConnectRefused, ..."""
-    stream = await dialer.dial(url.host, url.port)
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            await stream.write(f"GET {path}?{cookie.for_tunnel()} HTTP/1.1\r\n\r\n".encode("ascii"))
-            return stream, await _started(stream, url.authority)
-    except TimeoutError as exc:
-        await stream.close()
-        raise TimedOut(url.authority, TIMEOUT) from exc
-    except BaseException:
-        await stream.close()
-        raise
-
-
-async def _started(stream: TlsStream, where: str) -> bytes:
-    """Read START_TUNNEL; the bytes that followed it."""
-    received = b""
-    while (answer := started(received)) is None:
-        data = await stream.read()
-        if not data:
-            if received:
-                raise MalformedAnswer("tunnel-refused", f"got {printable(received)[:80]!r}, want START_TUNNEL")
-            raise ConnectionLost(f"{where} closed the connection before START_TUNNEL")
-        received += data
-    return answer
-
-
-def started(received: bytes) -> bytes | None:
-    """What follows START_TUNNEL; None: more is to come.  Raises what another answer means."""
-    if received[: len(START)] == START[: len(received)]:
-        return received[len(START) :] if len(received) >= len(START) else None
-    line, newline, _rest = received.partition(b"\n")
-    if not newline and len(received) <= MAX_STATUS_LINE and received.startswith(b"HTTP/"[: len(received)]):
-        return None
-    raise refusal(line)
-
-
-def refusal(line: bytes) -> ProtocolError:
-    """What a status line in place of START_TUNNEL means."""
-    match = _STATUS.match(line)
-    status = int(match[1]) if match else 0
-    if match is None or status == 200:
-        return MalformedAnswer("tunnel-refused", f"got {printable(line)[:80]!r}, want START_TUNNEL")
-    said = f"{status} {one_line(printable(match[2] or b''))[:200]}".rstrip()
-    if status in (401, 403, 502, 512):
-        return CookieRejected(f"the gateway does not open a tunnel for this session ({said})")
-    if status >= 500 or status in (408, 429):
-        return GatewayUnavailable(f"the gateway cannot open the tunnel now ({said})")
-    return ConnectRefused(f"got HTTP status {said} to the tunnel's GET, want START_TUNNEL")

@@ -31,6 +31,11 @@ def serve_gp(
     default_domain: Annotated[str, typer.Option(help="search domain")] = "",
     mtu: Annotated[int, typer.Option(help="bytes of inner packet")] = 1400,
     tell_mtu: Annotated[bool, typer.Option("--tell-mtu", help="tell the client, too, which else chooses")] = False,
+    udp: Annotated[bool, typer.Option("--udp/--no-udp", help="offer ESP")] = True,
+    udp_port: Annotated[int, typer.Option(help="of ESP; 0: the number of the TCP port")] = 0,
+    cipher: Annotated[str, typer.Option(help="of ESP: aes-128-cbc or aes-256-cbc")] = "aes-128-cbc",
+    mac: Annotated[str, typer.Option(help="of ESP: sha1, md5 or sha256")] = "sha1",
+    mute: Annotated[bool, typer.Option("--mute", help="offer ESP, but answer nothing")] = False,
     network: Annotated[str, typer.Option(help="IPv4 addresses for clients")] = "10.77.0.0/24",
     network6: Annotated[str, typer.Option(help="IPv6 addresses for clients; empty: none")] = "fd77::/64",
     rekey_time: Annotated[int, typer.Option(help="life of the tunnel's keys in seconds; 0: no end")] = 0,
@@ -59,6 +64,9 @@ def serve_gp(
         hip=hip,
         hip_interval=hip_interval,
         tell_mtu=tell_mtu,
+        cipher=cipher,
+        mac=mac,
+        mute=mute,
     )
     problems = variants.problems()
     if problems:
@@ -77,6 +85,8 @@ def serve_gp(
         dns=lab.parse_all("--dns", dns, ipaddress.ip_address),
         default_domain=default_domain,
         mtu=mtu,
+        udp=udp,
+        udp_port=udp_port,
         rekey_time=rekey_time,
         rekey_method="new-tunnel",
         session_timeout=session_timeout,

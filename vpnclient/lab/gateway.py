@@ -257,6 +257,7 @@ class Gateway:
             alone = tunnel.link = Link(tunnel.tun, None, opened, self._log)
             alone.attach(link, offer.controller)
         self._spawn(self._carry_alone(tunnel, alone))
+        await alone.opened.wait()  # the link is the caller's until the pump has it
 
     async def _carry_alone(self, tunnel: _Tunnel, link: Link) -> None:
         task = asyncio.current_task()

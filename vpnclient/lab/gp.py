@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from vpnclient.lab import gp_xml as xml
+from vpnclient.lab.gp_esp import CIPHERS, MACS, EspServer, Keys, spi_of
 from vpnclient.lab.gp_tunnel import FRAMING, START, GpstServer
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import OpenTunnel, Page, Request
+from vpnclient.lab.site import OpenDatagrams, OpenTunnel, Page, Request
 from vpnclient.lab.store import Exhausted, LabSession, Store, matches
 
 MAX_ATTEMPTS = 1000  # challenges and portal cookies under way; the oldest is forgotten
@@ -45,6 +46,9 @@ class Variants:
     hip: str = ""
     hip_interval: int = 3600  # seconds
     tell_mtu: bool = False  # real gateways leave it to the client (Q4)
+    cipher: str = "aes-128-cbc"
+    mac: str = "sha1"
+    mute: bool = False  # tell of ESP, but answer nothing
 
     def problems(self) -> list[str]:
         """What is wrong, one text each."""
@@ -53,6 +57,8 @@ class Variants:
             ("--challenge-kind", self.challenge, CHALLENGES),
             ("--challenge-at", self.challenge_at, PLACES),
             ("--hip", self.hip, HIP),
+            ("--cipher", self.cipher, tuple(CIPHERS)),
+            ("--mac", self.mac, tuple(MACS)),
         )
         wrong = [
             f"{name}: got {got!r}, want {' or '.join(filter(None, wanted))}"
@@ -77,6 +83,7 @@ class Member:
 
     session: LabSession
     told: dict[str, str] = field(repr=False)
+    keys: Keys | None = None  # of ESP, since the last getconfig and until a tunnel over TLS
     report: str = ""  # md5 of the last host report
 
 
@@ -92,6 +99,7 @@ class GpSite:
         self._variants = variants or Variants()
         self._attempts: dict[str, Attempt] = {}
         self._members: dict[str, Member] = {}
+        self._port = 0
         self._pages: dict[str, Callable[[Request, float], Page]] = {
             "/global-protect/prelogin.esp": lambda request, now: self._prelogin("portal"),
             "/global-protect/getconfig.esp": lambda request, now: self._login("portal", request, now),
@@ -208,10 +216,24 @@ class GpSite:
         member = self._member(form, now)
         if isinstance(member, str):
             return _page(xml.REFUSED if member.startswith("Invalid auth") else xml.error(member))
+        member.keys = (
+            Keys.make(self._variants.cipher, self._variants.mac) if self._settings.udp and self._port else None
+        )
+        ipsec = member.keys.block(self._port) if member.keys is not None else ""
         left = member.session.expires_at - now
         ipv6 = form.get("ipv6-support") == "yes"
         mtu = self._settings.mtu if self._variants.tell_mtu else 0
-        return _page(xml.tunnel_config(self._settings, member.session, left, mtu=mtu, ipv6=ipv6))
+        return _page(
+            xml.tunnel_config(
+                self._settings,
+                member.session,
+                left,
+                gateway=(self._store.gateway_v4, self._store.gateway_v6),
+                mtu=mtu,
+                ipv6=ipv6,
+                ipsec=ipsec,
+            )
+        )
 
     def _hip_check(self, request: Request, now: float) -> Page:
         form = xml.parse_form(request.body)
@@ -252,8 +274,26 @@ class GpSite:
             return Page(502, "Bad Gateway", close=True)
         if self._variants.hip == "require" and not member.report:
             return Page(502, "Bad Gateway", (("X-Reason", "a host report is missing"),), close=True)
+        member.keys = None  # Q1
         controller = GpstServer(member.session.expires_at, now)
         return OpenTunnel(member.session, "", (), FRAMING, self._settings.mtu, controller, head=START)
+
+    def listens(self, port: int) -> None:
+        """The UDP port of the gateway."""
+        self._port = port
+
+    def on_datagram(self, first: bytes, now: float) -> OpenDatagrams | None:
+        """A new UDP peer: the SPI names the session, and the keys prove it."""
+        spi = spi_of(first)
+        for member in self._members.values():
+            keys = member.keys
+            if keys is None or keys.up.spi != spi or member.session not in tuple(self._store) or self._variants.mute:
+                continue
+            if not keys.is_ping(first):
+                return None
+            controller = EspServer(member.session.expires_at, now)
+            return OpenDatagrams(member.session, keys.open, controller, self._settings.mtu, alone=True)
+        return None
 
 
 def _page(body: bytes) -> Page:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import quoteattr
 
@@ -145,9 +146,19 @@ def error(message: str) -> bytes:
 
 
 def tunnel_config(
-    settings: LabSettings, session: LabSession, left: float, *, mtu: int, ipv6: bool, ipsec: str = ""
+    settings: LabSettings,
+    session: LabSession,
+    left: float,
+    *,
+    gateway: tuple[IPv4Address, IPv6Address | None],
+    mtu: int,
+    ipv6: bool,
+    ipsec: str = "",
 ) -> bytes:
-    """left: seconds until the session expires.  mtu: 0: the client may choose.  ipsec: the block, or empty."""
+    """left: seconds until the session expires.  gateway: its addresses in the tunnel.  mtu: 0: the client may choose.
+
+    ipsec: the block, or empty.
+    """
     six = session.v6 if ipv6 else None
     inside = [
         text("need-tunnel", "yes"),
@@ -171,6 +182,8 @@ def tunnel_config(
         members("exclude-access-routes", (one for one in settings.no_routes if one.version == 4)),
         members("exclude-access-routes-v6", (one for one in settings.no_routes if one.version == 6)),
         text("ssl-tunnel-url", TUNNEL),
+        text("gw-address", gateway[0]),
+        text("gw-address-v6", gateway[1]) if six is not None and gateway[1] is not None else "",
         ipsec,
     ]
     return response(*inside)

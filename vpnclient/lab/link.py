@@ -46,6 +46,7 @@ class Link:
         self._pump: AnyPump | None = None
         self._waiting: DatagramLink | None = None  # attached before there was a pump
         self._by_datagrams: ServerController | None = None  # of the channel beside the stream
+        self.opened = asyncio.Event()  # what was attached is the pump's, or will never be
         self.closed = asyncio.Event()
 
     def attach(self, link: DatagramLink, controller: ServerController) -> None:
@@ -78,10 +79,12 @@ class Link:
                 self._stream.detach(pump.export if isinstance(pump, Pump) else None)
             if self._waiting is not None and isinstance(pump, Pump):
                 pump.attach(self._waiting)
+            self.opened.set()
             self._pump = pump
             return await self._carry(pump)
         finally:
             self._pump = None
+            self.opened.set()
             self.closed.set()
 
     async def _carry(self, pump: AnyPump) -> Hangup:

@@ -9,13 +9,14 @@ import pytest
 from protocols.base import Action, Control, Reconnect, Send, Traffic, Warn
 from protocols.errors import UnexpectedFrame
 from protocols.gp.config import Timers
-from protocols.gp.controller import KEEPALIVE, GpstController, Schedule, State
+from protocols.gp.controller import KEEPALIVE, GpstController, State
+from protocols.gp.life import Schedule
 
 ASK = [Send(KEEPALIVE)]
 
 
 def tunnel(timers: Timers | None = None, *, dpd: float = 10.0, report: int = 0) -> GpstController:
-    return GpstController(Schedule(timers or Timers(), dpd, report), 100.0)
+    return GpstController(Schedule(timers or Timers(), 100.0, dpd, report), 100.0)
 
 
 def at(controller: GpstController, now: float, *, received: float = 100.0, sent: float = 100.0) -> list[Action]:
@@ -80,6 +81,11 @@ def test_the_end_of_the_login_is_told_before() -> None:
     assert at(controller, 801.0) == [] and controller.deadline() == 1100.0
     assert at(controller, 1100.0) == [Warn("the session's time is over: the gateway will end it, sign in again")]
     assert at(controller, 1101.0) == []
+
+
+def test_what_is_due_counts_from_the_configuration() -> None:
+    controller = GpstController(Schedule(Timers(tunnel=3600), 50.0, 1e6), 100.0)
+    assert controller.deadline() == 50.0 + 3540
 
 
 def test_no_frame_says_goodbye() -> None:

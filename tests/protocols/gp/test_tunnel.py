@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from protocols.base import Secret, Ticket, TunnelConfig, TunnelOptions
 from protocols.errors import ConnectRefused, CookieRejected, GatewayUnavailable, MalformedAnswer, ProtocolError
 from protocols.framing.esp_sa import Cipher, Mac, suite_of
-from protocols.gp import tunnel
+from protocols.gp import gpst, tunnel
 from protocols.gp.config import GatewayConfig, Timers
 from protocols.gp.ipsec import EspParameters
 from tests.protocols.doubles import coded
@@ -24,7 +24,7 @@ FOUR, SIX = IPv4Interface("10.99.0.2/32"), IPv6Interface("fd00:99::2/128")
 
 def request(ticket: Ticket = TICKET, **wishes: object) -> str:
     options = TunnelOptions(**wishes)  # type: ignore[arg-type]
-    return tunnel.config_request(tunnel.session_of(ticket, options), options).decode()
+    return tunnel.config_request(tunnel.Session.of(ticket, options), options).decode()
 
 
 def test_getconfig() -> None:
@@ -56,8 +56,8 @@ def test_other_systems() -> None:
 @pytest.mark.parametrize("after", [b"", b"\x1a\x2b\x3c\x4d", b"HTTP/1.1"])
 def test_start_tunnel_and_what_follows(after: bytes) -> None:
     whole = b"START_TUNNEL" + after
-    assert tunnel.started(whole) == after
-    assert all(tunnel.started(whole[:cut]) is None for cut in range(12))
+    assert gpst.started(whole) == after
+    assert all(gpst.started(whole[:cut]) is None for cut in range(12))
 
 
 @pytest.mark.parametrize(
@@ -75,24 +75,24 @@ def test_start_tunnel_and_what_follows(after: bytes) -> None:
 )
 def test_other_answers(received: bytes, kind: type[ProtocolError], says: str) -> None:
     with coded(kind, says):
-        tunnel.started(received)
+        gpst.started(received)
 
 
 def test_a_status_line_is_waited_for() -> None:
-    assert tunnel.started(b"H") is None and tunnel.started(b"HTTP/1.1 502 Bad") is None
+    assert gpst.started(b"H") is None and gpst.started(b"HTTP/1.1 502 Bad") is None
 
 
 @given(st.binary(max_size=200))
 def test_any_answer(received: bytes) -> None:
     for data in (received, b"START_TU" + received, b"HTTP/1.1 " + received):
         try:
-            tunnel.started(data)
+            gpst.started(data)
         except ProtocolError as exc:
             assert str(exc)
 
 
 def completed(found: GatewayConfig, **wishes: object) -> TunnelConfig:
-    return tunnel._completed(found, TunnelOptions(**wishes), "", 443)  # type: ignore[arg-type]
+    return tunnel.completed(found, TunnelOptions(**wishes), "", 443)  # type: ignore[arg-type]
 
 
 def config(mtu: int = 0, *addresses: IPv4Interface | IPv6Interface, esp: bool = False) -> GatewayConfig:

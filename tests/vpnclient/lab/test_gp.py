@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,8 +15,13 @@ from protocols.framing.gpst import Kind
 from protocols.gp import answers, config, login, portal
 from protocols.gp.challenge import Challenge
 from protocols.gp.cookie import SessionCookie
+from protocols.gp.esp import Probe
+from protocols.gp.ipsec import EspParameters
+from protocols.gp.ping import request as ping_request
 from tests.protocols.doubles import coded
+from vpnclient.lab import gp_esp
 from vpnclient.lab.gp import GpSite, Variants
+from vpnclient.lab.gp_esp import EspServer
 from vpnclient.lab.gp_tunnel import SILENCE, GpstServer
 from vpnclient.lab.settings import LabSettings
 from vpnclient.lab.site import Hangup, OpenTunnel, Page, Request
@@ -181,6 +186,65 @@ def test_other_requests() -> None:
     assert gateway.post("/nothing", "").status == 404
     page = gateway.site.respond(Request("GET", "/ssl-vpn/login.esp"), 0.0)
     assert isinstance(page, Page) and page.status == 405
+
+
+def esp_of(gateway: Gateway, cookie: SessionCookie) -> EspParameters:
+    body = f"ipv6-support=no&{cookie.text().reveal()}"
+    found = config.parse(answers.document(gateway.post("/ssl-vpn/getconfig.esp", body).body, "response"), ipv6=True)
+    assert found.esp is not None and found.config.warnings == ()
+    return found.esp
+
+
+@pytest.mark.parametrize("cipher, mac", [("aes-128-cbc", "sha1"), ("aes-256-cbc", "md5"), ("aes-256-cbc", "sha256")])
+def test_the_first_ping_names_its_session_and_proves_it(cipher: str, mac: str) -> None:
+    gateway = Gateway(cipher=cipher, mac=mac)
+    gateway.site.listens(4501)
+    cookie = gateway.sign_in()
+    parameters = esp_of(gateway, cookie)
+    assert parameters.port == 4501
+    ping = Probe(parameters, lambda size: bytes(size), 0.0).due(0.0)
+    assert ping is not None
+    offer = gateway.site.on_datagram(ping, 0.0)
+    assert offer is not None and offer.alone and offer.session in tuple(gateway.store)
+    for datagram in (b"", ping[:-1] + bytes([ping[-1] ^ 1]), b"\0\0\0\1" + ping[4:]):
+        assert gateway.site.on_datagram(datagram, 0.0) is None
+    esp_of(gateway, cookie)  # new keys
+    assert gateway.site.on_datagram(ping, 0.0) is None  # Q2
+    ping = Probe(esp_of(gateway, cookie), lambda size: bytes(size), 0.0).due(0.0) or b""
+    gateway.tunnel(cookie.for_tunnel())
+    assert gateway.site.on_datagram(ping, 0.0) is None  # Q1
+
+
+def test_without_udp_there_are_no_keys_and_a_mute_gateway_does_not_answer() -> None:
+    body = Gateway(LabSettings(users=SETTINGS.users, udp=False))
+    page = body.post("/ssl-vpn/getconfig.esp", body.sign_in().text().reveal())
+    assert b"ipsec" not in page.body
+    mute = Gateway(mute=True)
+    mute.site.listens(4501)
+    ping = Probe(esp_of(mute, mute.sign_in()), lambda size: bytes(size), 0.0).due(0.0) or b""
+    assert mute.site.on_datagram(ping, 0.0) is None
+
+
+def test_echo_replies() -> None:
+    four = ip_address("10.99.0.2"), ip_address("192.0.2.1")
+    assert gp_esp.reply_to(ping_request(*four, 1)).hex() == (
+        "4500002c4747400040012724c00002010a63000200001308474700016d6f6e69746f72000070616e20686120"
+    )
+    six = ip_address("fd00:99::2"), ip_address("2001:db8::1")
+    assert gp_esp.reply_to(ping_request(*six, 1)).hex() == (
+        "6000000000183a8020010db8000000000000000000000001fd0000990000000000000000000000028100665f"
+        "474700016d6f6e69746f72000070616e20686120"
+    )
+    for packet in (b"", b"\x45" + bytes(27), gp_esp.reply_to(ping_request(*four, 1))):
+        assert gp_esp.reply_to(packet) == b""
+
+
+def test_the_controller_of_esp() -> None:
+    server = EspServer(1000.0, 0.0)
+    assert server.on_controls([Control(4)], 1.0) == [] and server.deadline() == SILENCE
+    assert server.on_time(Traffic(100.0, 0.0), 150.0) == []
+    assert server.on_time(Traffic(100.0, 0.0), 220.0) == [Hangup("silent for 120 s", forget=False)]
+    assert EspServer(10.0, 0.0).on_time(Traffic(5.0, 5.0), 10.0) == [Hangup("session timeout", forget=True)]
 
 
 def test_wrong_switches_are_named() -> None:
