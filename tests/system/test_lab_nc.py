@@ -92,6 +92,20 @@ FORMS = ("--second-password", "two", "--challenge", "4711", "--notice", "Be <goo
 ANSWERS = ("--form-entry", "frmLogin:password#2=two")
 
 
+def test_an_idle_tunnel_ends_and_both_clients_log_out(namespaces: Pair, tmp_path: Path) -> None:
+    options = ("--idle-timeout", "2", "--no-udp", "--route", "10.95.0.0/16")
+    with lab_gateway(namespaces.gateway, namespaces.gateway_v4, *options, protocol="nc") as gateway:
+        with openconnect(namespaces.client, gateway.facts, *BY_PASSWORD, stdin=PASSWORD) as peer:
+            peer.connected()
+            assert peer.finish() != 0
+        gateway.wait_for("idle for 2 s; cookie dead")
+        gateway.wait_for("GET /dana-na/auth/logout.cgi")
+        with client(namespaces.client, *ours(gateway), stdin=f"{PASSWORD}\n", run_dir=tmp_path) as running:
+            running.connected()
+            assert running.finish() != 0 and "idle for too long" in running.error()["text"]
+        gateway.wait_for("GET /dana-na/auth/logout.cgi", count=2)
+
+
 @pytest.mark.parametrize("form, field", [("frmDefender", "password"), ("frmTotpToken", "totptoken")])
 def test_every_form_of_a_sign_in(namespaces: Pair, tmp_path: Path, form: str, field: str) -> None:
     """Realm, second password, code, notice, role; then openconnect ends the session of our client without asking."""
