@@ -64,6 +64,7 @@ from vpnclient.totals import Totals
 
 T = TypeVar("T")
 
+BAD_HEADERS_EVERY = 60.0  # seconds between two warnings of super-packets whose header lies
 STATISTICS_EVERY = 1.0  # seconds between two Statistics events
 DISMISSED_AGAIN = 60.0  # seconds
 LOGOUT_LIMIT = 5.0  # seconds (Juniper notes, section 9.3)
@@ -124,6 +125,7 @@ class Session:
         self._stop_event = asyncio.Event()
         self._retry_now = asyncio.Event()
         self._last_statistics = 0.0
+        self._bad_headers, self._bad_headers_told = 0, -BAD_HEADERS_EVERY
         self._dismissed_at = -DISMISSED_AGAIN
         self._short_lived = 0  # links in a row that ended within SHORT_LIFE
 
@@ -460,6 +462,9 @@ class Session:
     def _on_tick(self, stats: PumpStats) -> None:
         now = time.monotonic()
         self._totals.current = stats
+        if 0 < stats.tun_bad_vnet != self._bad_headers and now >= self._bad_headers_told + BAD_HEADERS_EVERY:
+            self._bad_headers, self._bad_headers_told = stats.tun_bad_vnet, now
+            self._warn("the kernel describes packets wrongly; they are dropped (try --no-offload, and report it)")
         if now - self._last_statistics >= STATISTICS_EVERY:
             self._emit_statistics(now)
 

@@ -68,5 +68,6 @@ def _drops(stats: PumpStats) -> dict[str, int]:
         "not_ip": stats.sink.not_ip,
         "oversize": stats.sink.oversize,
         "dropped_tx_switched": stats.dropped_tx_switched,
+        "tun_bad_vnet": stats.tun_bad_vnet,
         **{f"udp_{cause}": stats.udp.get(cause, 0) for cause in UDP_DROPS},
     }

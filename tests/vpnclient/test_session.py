@@ -19,7 +19,7 @@ from transports.errors import CertificateSummary, NotTrusted, Unreachable
 from vpnclient import session as module
 from vpnclient.carrier import Hooks, Outcome, Why
 from vpnclient.errors import Exit, HostError
-from vpnclient.events import Event, Failed, RetryScheduled, State, StateChanged, Warned
+from vpnclient.events import Event, Failed, RetryScheduled, State, StateChanged, Statistics, Warned
 from vpnclient.host import Applied
 from vpnclient.session import Parts, Session, Stop
 from vpnclient.settings import Settings
@@ -122,19 +122,20 @@ class FakeDevice:
         self.closed = True
 
 
-def carrier_of(outcomes: list[Outcome]) -> Any:
+def carrier_of(outcomes: list[Outcome], bad_headers: int = 0) -> Any:
     """A Carrier that ends at once with the next outcome, or carries until it is stopped when there is none left."""
 
     class FakeCarrier:
         def __init__(self, tun: object, tunnel: Any, hooks: Hooks) -> None:
-            self._tunnel = tunnel
+            self._tunnel, self._hooks = tunnel, hooks
             self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def stats(self) -> Any:
             sink = SimpleNamespace(dropped_full=0, refused=0, not_ip=0, oversize=0)
             return SimpleNamespace(
                 rx_bytes=1, tx_bytes=2, rx_packets=3, tx_packets=4, sink=sink,
-                dropped_tx_oversize=0, dropped_tx_not_ip=0, dropped_controls_up=0, dropped_tx_switched=0, udp={},
+                dropped_tx_oversize=0, dropped_tx_not_ip=0, dropped_controls_up=0, dropped_tx_switched=0,
+                udp={}, tun_bad_vnet=bad_headers,
             )  # fmt: skip
 
         def counters(self) -> dict[str, int]:
@@ -147,6 +148,8 @@ def carrier_of(outcomes: list[Outcome]) -> Any:
                 self._done.set_result(outcome)
 
         async def run(self) -> Outcome:
+            for _ in range(3):
+                self._hooks.tick(self.stats())
             if outcomes and not self._done.done():
                 return outcomes.pop(0)
             return await self._done
@@ -171,6 +174,7 @@ class Stage:
         self.protocol, self.outcomes = protocol, list(outcomes)
         self.host, self.device = host or FakeHost(), FakeDevice()
         self.settings = settings or Settings(url="https://gw.example/")
+        self.bad_headers = 0
         self.events: list[Event] = []
         self.session: Session | None = None
 
@@ -181,7 +185,7 @@ class Stage:
                 dialer=SimpleNamespace(forget=lambda host: None),
                 host=self.host,
                 open_device=lambda name: self.device,
-                carrier=carrier_of(self.outcomes),
+                carrier=carrier_of(self.outcomes, self.bad_headers),
             )
 
             def hear(event: Event) -> None:
@@ -549,3 +553,14 @@ def test_a_logout_that_fails_or_hangs_only_warns(monkeypatch: pytest.MonkeyPatch
     assert stage.play(stop_when_connected(Stop.END)) == Exit.OK
     (warned,) = (event.text for event in stage.events if isinstance(event, Warned) and "logout" in event.text)
     assert ("no answer" in warned) is hangs
+
+
+def test_headers_that_lie_are_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """linux-tun notes, section 12: the loop never stops for them."""
+    stage = Stage(monkeypatch, FakeProtocol(CONFIG), Outcome(Why.ENDED, "over"))
+    stage.bad_headers = 7
+    stage.play()
+    told = [event.text for event in stage.events if isinstance(event, Warned)]
+    assert len([text for text in told if "describes packets wrongly" in text]) == 1
+    last = [event for event in stage.events if isinstance(event, Statistics)][-1]
+    assert dict(last.counters)["tun_bad_vnet"] == 7
