@@ -82,6 +82,7 @@ bench: packages $(ENGINE)
 	$(BIN)/python -m benchmarks.tunnel --json build/performance.json --svg build/performance.svg
 	$(BIN)/python -m benchmarks.decoders
 	$(BIN)/python -m benchmarks.records
+	$(BIN)/python -m benchmarks.tls_records
 
 install:
 	pipx install .

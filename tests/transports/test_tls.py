@@ -35,6 +35,8 @@ from transports.tls import (
     TlsSettings,
 )
 
+pytestmark = pytest.mark.usefixtures("records")
+
 OTHER_CA = Authority("Other CA")
 STRANGER = self_signed("elsewhere.test")
 ALICE = CA.issue("alice", client=True)

@@ -18,6 +18,8 @@ from transports.errors import ConnectionLost, TlsError, Unreachable
 from transports.pump import Pump
 from transports.tls import ServerContext, TlsContext, TlsStream
 
+pytestmark = pytest.mark.usefixtures("records")
+
 FLOOD = 5.0  # seconds
 HELLO_REQUESTS = b"\x16\x03\x03\x40\x00" + bytes(0x4000)  # 4096 messages that a client ignores
 

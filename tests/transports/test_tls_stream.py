@@ -24,6 +24,8 @@ from tests.transports.tls_doubles import (
 from transports.errors import ConnectionLost, TlsError, Truncated
 from transports.tls import ServerContext, TlsContext, TlsStream
 
+pytestmark = pytest.mark.usefixtures("records")
+
 VERSIONS = pytest.mark.parametrize("version", ["1.2", "1.3"])
 LABEL = "EXPORTER-openconnect-psk"  # anyconnect.md section 6.3
 BULK = 4_000_000  # bytes each way

@@ -43,14 +43,14 @@ def self_signed() -> tuple[bytes, bytes]:
 class End:
     """One end.  `native` is what a Pump takes; read and write are for the end that a test plays itself."""
 
-    def __init__(self, sock: socket.socket, *, server: bool, version: int) -> None:
+    def __init__(self, sock: socket.socket, *, server: bool, version: int, identity: bool = False) -> None:
         sock.setblocking(False)
         self.sock = sock
         error = errbuf()
         context = lib.ve_tls_context_new(server, error, ERROR_SIZE)
         assert context, text(error)
         assert lib.ve_tls_context_versions(context, version, version) == lib.VE_OK
-        if server:
+        if server or identity:
             certificate, key = self_signed()
             rc = lib.ve_tls_context_identity(context, certificate, len(certificate), key, len(key))
             assert rc == lib.VE_OK, text(lib.ve_tls_context_error(context))

@@ -29,48 +29,24 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/kdf.h>
-#include <openssl/obj_mac.h>
 #include <string.h>
 
-enum {	/* bytes */
-	MAX_KEY = 32,
-	NONCE = 12,
-	AAD = 13
-};
+enum { AAD = 13 };	/* bytes */
 
-static const struct suite {
-	int cipher;
-	const char *name;
-	size_t key, salt, nonce;	/* bytes; salt: the secret part of a nonce, nonce: the part in a record */
-} suites[] = {
-	{NID_aes_128_gcm, "AES-128-GCM", 16, 4, 8},
-	{NID_aes_256_gcm, "AES-256-GCM", 32, 4, 8},
-	{NID_chacha20_poly1305, "ChaCha20-Poly1305", 32, 12, 0},
-};
-
-static const struct suite *find(int cipher)
+/* Bytes of a nonce that are secret, and of those that are in a record. */
+static size_t salt_of(const struct aead_suite *suite)
 {
-	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
-		if (suites[i].cipher == cipher)
-			return &suites[i];
-	return NULL;
+	return suite->cipher == NID_chacha20_poly1305 ? AEAD_NONCE : 4;
+}
+
+static size_t explicit_of(const struct aead_suite *suite)
+{
+	return AEAD_NONCE - salt_of(suite);
 }
 
 int dtls_aead_knows(int cipher)
 {
-	return find(cipher) != NULL;
-}
-
-void dtls_put16(uint8_t *out, size_t number)
-{
-	out[0] = (uint8_t)(number >> 8);
-	out[1] = (uint8_t)number;
-}
-
-static void put64(uint8_t *out, uint64_t number)
-{
-	for (int i = 0; i < 8; i++)
-		out[i] = (uint8_t)(number >> (56 - 8 * i));
+	return aead_find(cipher) != NULL;
 }
 
 static uint64_t get64(const uint8_t *from)
@@ -119,25 +95,22 @@ static int key_block(const struct dtls_secrets *secrets, uint8_t *out, size_t le
 	return done;
 }
 
-static EVP_CIPHER_CTX *keyed(const struct suite *suite, const uint8_t *key, const uint8_t *salt, uint64_t explicit_nonce,
-			     int encrypt)
+static EVP_CIPHER_CTX *keyed(const struct aead_suite *suite, const uint8_t *key, const uint8_t *salt,
+			     uint64_t explicit_nonce, int encrypt)
 {
-	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, suite->name, NULL);
-	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-	uint8_t nonce[NONCE];
-	int fixed = (int)suite->salt;
+	EVP_CIPHER_CTX *context = aead_keyed(suite, key, encrypt);
+	uint8_t nonce[AEAD_NONCE];
+	int fixed = (int)salt_of(suite);
 	int done;
 
-	memcpy(nonce, salt, suite->salt);
-	if (suite->nonce) {
-		put64(nonce + suite->salt, explicit_nonce);
+	memcpy(nonce, salt, salt_of(suite));
+	if (explicit_of(suite)) {
+		aead_put64(nonce + fixed, explicit_nonce);
 		if (encrypt)
 			fixed = -1;	/* all of it: counted up from here, rather than from a random number */
 	}
-	done = cipher && context && EVP_CipherInit_ex(context, cipher, NULL, key, NULL, encrypt) == 1 &&
-	       EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IV_FIXED, fixed, nonce) == 1;
+	done = context && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IV_FIXED, fixed, nonce) == 1;
 	OPENSSL_cleanse(nonce, sizeof(nonce));
-	EVP_CIPHER_free(cipher);	/* the context holds one of its own */
 	if (done)
 		return context;
 	EVP_CIPHER_CTX_free(context);
@@ -146,18 +119,18 @@ static EVP_CIPHER_CTX *keyed(const struct suite *suite, const uint8_t *key, cons
 
 int dtls_aead_init(struct dtls_aead *aead, const struct dtls_secrets *secrets)
 {
-	const struct suite *suite = find(secrets->cipher);
-	uint8_t block[2 * (MAX_KEY + NONCE)];
+	const struct aead_suite *suite = aead_find(secrets->cipher);
+	uint8_t block[2 * (AEAD_KEY + AEAD_NONCE)];
 	const uint8_t *key[2], *salt[2];	/* the client's, the server's */
 	int own = secrets->server != 0, done = 0;
 
 	memset(aead, 0, sizeof(*aead));
-	if (suite && key_block(secrets, block, 2 * (suite->key + suite->salt))) {
+	if (suite && key_block(secrets, block, 2 * (suite->key + salt_of(suite)))) {
 		key[0] = block;
 		key[1] = key[0] + suite->key;
 		salt[0] = key[1] + suite->key;
-		salt[1] = salt[0] + suite->salt;
-		aead->nonce = suite->nonce;
+		salt[1] = salt[0] + salt_of(suite);
+		aead->nonce = explicit_of(suite);
 		aead->sequence = secrets->sequence;
 		aead->sealing = keyed(suite, key[own], salt[own], secrets->nonce, 1);
 		aead->opening = keyed(suite, key[!own], salt[!own], 0, 0);
@@ -186,7 +159,7 @@ static int tell(EVP_CIPHER_CTX *context, const uint8_t *record, size_t body)
 
 	memcpy(aad, record + 3, 8);
 	memcpy(aad + 8, record, 3);
-	dtls_put16(aad + 11, body);
+	aead_put16(aad + 11, body);
 	return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_TLS1_AAD, sizeof(aad), aad) == DTLS_TAG;
 }
 
@@ -196,9 +169,9 @@ size_t dtls_aead_seal(struct dtls_aead *aead, uint8_t type, uint8_t *record, siz
 	uint8_t *at = record + DTLS_HEADER;
 
 	record[0] = type;
-	dtls_put16(record + 1, VE_DTLS_12);
-	put64(record + 3, (uint64_t)1 << 48 | aead->sequence);
-	dtls_put16(record + 11, body);
+	aead_put16(record + 1, VE_DTLS_12);
+	aead_put64(record + 3, (uint64_t)1 << 48 | aead->sequence);
+	aead_put16(record + 11, body);
 	aead->sequence++;	/* whatever happens, this one is spent */
 	if (!tell(aead->sealing, record, body - DTLS_TAG) || EVP_Cipher(aead->sealing, at, at, (unsigned int)body) < 0)
 		return 0;

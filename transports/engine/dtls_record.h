@@ -4,9 +4,9 @@
 #ifndef VPN_DTLS_RECORD_H
 #define VPN_DTLS_RECORD_H
 
+#include "aead.h"
 #include "dtls_window.h"
 
-#include <openssl/evp.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,7 +46,6 @@ struct dtls_aead {				/* zeroed: none */
 	struct dtls_window window;		/* of what was received */
 };
 
-void dtls_put16(uint8_t *out, size_t number);
 void dtls_header_get(struct dtls_header *header, const uint8_t *record);	/* DTLS_HEADER bytes */
 
 int dtls_aead_knows(int cipher);		/* 1: this NID is one of ours */

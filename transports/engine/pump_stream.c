@@ -116,6 +116,7 @@ void ve_stream_begin(struct ve_pump *p)
 	setsockopt(ve_tls_fd(p->tls), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	p->recv_base = ve_tls_recv_calls(p->tls);
 	p->send_base = ve_tls_send_calls(p->tls);
+	ve_tls_take_over(p->tls);
 	feed_first(p);
 	if (!p->failed)
 		ve_stream_receive(p);	/* also what TLS holds already, of which poll cannot tell */

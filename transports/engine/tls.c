@@ -4,6 +4,7 @@
  * Client handshake:   NEW --certificate--> PARKED --ve_tls_trust--> ACCEPTED or REFUSED
  * The chain and the name are verified when the certificate comes, then the handshake is parked: before our certificate,
  * our Finished or any data is sent.  Once accepted, only the byte-identical leaf is accepted again (TLS 1.2 renegotiation).
+ * Once ve_tls_take_over has succeeded, data, new keys and the end are those of tls_taken.c.
  * No clock, no thread, no policy.  After a fatal error libssl is not called again.
  */
 #include "tls.h"
@@ -103,6 +104,8 @@ void ve_tls_free(struct ve_tls *tls)
 	BIO_meth_free(tls->method);
 	tls_pipe_close(&tls->pipe);
 	OPENSSL_free(tls->leaf);
+	tls_watch_wipe(&tls->watch);
+	tls_taken_clear(&tls->taken);
 	free(tls);
 }
 
@@ -144,6 +147,27 @@ static void not_tls(struct ve_tls *tls, const char *doing)
 	snprintf(tls->error, sizeof(tls->error), "%s: what came is not tls; it begins%s", doing, hex);
 }
 
+int tls_alerted(struct ve_tls *tls, const char *doing, int alert)
+{
+	tls->dead = 1;
+	tls->failure = VE_TLS_ALERT;
+	tls->alert = alert;
+	snprintf(tls->error, sizeof(tls->error), "%s: the peer sent alert %d, %s", doing, alert, alert_name(alert));
+	return VE_ERROR;
+}
+
+int tls_lost(struct ve_tls *tls, const char *doing)
+{
+	tls->dead = 1;
+	if (tls->pipe.in_errno) {
+		socket_failure(tls, doing, tls->pipe.in_errno);
+		return VE_ERROR;
+	}
+	tls->failure = VE_TLS_TRUNCATED;
+	snprintf(tls->error, sizeof(tls->error), "%s: the peer closed tcp without close_notify", doing);
+	return VE_ERROR;
+}
+
 /* Names the cause of a fatal error; the most telling one wins.  Returns VE_ERROR. */
 static int died(struct ve_tls *tls, const char *doing)
 {
@@ -154,15 +178,9 @@ static int died(struct ve_tls *tls, const char *doing)
 	if (tls->trust == REFUSED) {
 		tls->failure = VE_TLS_REFUSED;		/* the text is already there */
 	} else if (reason > SSL_AD_REASON_OFFSET) {
-		tls->failure = VE_TLS_ALERT;
-		tls->alert = reason - SSL_AD_REASON_OFFSET;
-		snprintf(tls->error, sizeof(tls->error), "%s: the peer sent alert %d, %s", doing, tls->alert,
-			 alert_name(tls->alert));
-	} else if (tls->pipe.in_errno) {
-		socket_failure(tls, doing, tls->pipe.in_errno);
-	} else if (tls->pipe.ended) {
-		tls->failure = VE_TLS_TRUNCATED;
-		snprintf(tls->error, sizeof(tls->error), "%s: the peer closed tcp without close_notify", doing);
+		tls_alerted(tls, doing, reason - SSL_AD_REASON_OFFSET);
+	} else if (tls->pipe.in_errno || tls->pipe.ended) {
+		tls_lost(tls, doing);
 	} else if (tls->pipe.out_errno) {
 		socket_failure(tls, doing, tls->pipe.out_errno);
 	} else {
@@ -177,7 +195,7 @@ static int died(struct ve_tls *tls, const char *doing)
 	return VE_ERROR;
 }
 
-static int broken(struct ve_tls *tls, const char *text)
+int tls_broken(struct ve_tls *tls, const char *text)
 {
 	tls->dead = 1;
 	tls->failure = VE_TLS_BROKEN;
@@ -227,10 +245,10 @@ static int step(struct ve_tls *tls)
 	result = SSL_do_handshake(tls->ssl);
 	if (result != 1) {
 		result = outcome(tls, result, "handshake");
-		return result == VE_EOF ? broken(tls, "handshake: the peer ended it with close_notify") : result;
+		return result == VE_EOF ? tls_broken(tls, "handshake: the peer ended it with close_notify") : result;
 	}
 	if (!tls->server && tls->trust != ACCEPTED)	/* a suite without certificates */
-		return broken(tls, "handshake: no certificate came");
+		return tls_broken(tls, "handshake: no certificate came");
 	tls->established = 1;
 	return VE_OK;
 }
@@ -260,13 +278,18 @@ int ve_tls_handshake(struct ve_tls *tls)
 
 int ve_tls_read(struct ve_tls *tls, uint8_t *out, size_t size)
 {
-	size_t before = tls_pipe_waiting(&tls->pipe);
+	size_t before;
 	int got;
 
 	if (tls->dead)
 		return VE_ERROR;
+	if (tls->wanted)
+		ve_tls_take_over(tls);
+	if (tls->taken.on)
+		return tls_taken_read(tls, out, size);
 	if (!tls->established)
 		return misuse(tls, "read: before the handshake");
+	before = tls_pipe_waiting(&tls->pipe);
 	enter(tls);
 	got = SSL_read(tls->ssl, out, size > INT_MAX ? INT_MAX : (int)size);
 	if (got <= 0)
@@ -290,12 +313,14 @@ int ve_tls_write(struct ve_tls *tls, const uint8_t *data, size_t length)
 		length = VE_TLS_RECORD;
 	if (!tls_pipe_room(&tls->pipe, length + RECORD_OVERHEAD))
 		return VE_WANT_WRITE;
+	if (tls->taken.on)
+		return tls_taken_write(tls, data, length);
 	enter(tls);
 	took = SSL_write(tls->ssl, data, (int)length);
 	if (took > 0)
 		return took;
 	took = outcome(tls, took, "write");
-	return took == VE_EOF ? broken(tls, "write: after the end") : took;
+	return took == VE_EOF ? tls_broken(tls, "write: after the end") : took;
 }
 
 int ve_tls_flush(struct ve_tls *tls)
@@ -311,6 +336,10 @@ int ve_tls_shutdown(struct ve_tls *tls)
 {
 	if (tls->dead || !tls->established)
 		return VE_OK;		/* nothing that could be said in order */
+	if (tls->taken.on) {
+		tls_taken_shutdown(tls);
+		return VE_OK;
+	}
 	ERR_clear_error();
 	SSL_shutdown(tls->ssl);		/* 0 or 1; an error here changes nothing for the caller */
 	ERR_clear_error();
@@ -360,6 +389,11 @@ int ve_tls_rekey(struct ve_tls *tls)
 		return misuse(tls, "rekey: before the handshake");
 	if (!ve_tls_rekey_done(tls))
 		return VE_OK;
+	if (tls->taken.on) {
+		result = tls_taken_rekey(tls);
+		tls_pipe_flush(&tls->pipe);
+		return result;
+	}
 	enter(tls);
 	result = SSL_version(tls->ssl) >= TLS1_3_VERSION ? rekey_13(tls) : rekey_12(tls);
 	if (result == VE_OK)
@@ -369,6 +403,8 @@ int ve_tls_rekey(struct ve_tls *tls)
 
 int ve_tls_rekey_done(struct ve_tls *tls)
 {
+	if (tls->taken.on)
+		return 1;
 	/* With TLS 1.3 a handshake state means a KeyUpdate to send, which libssl puts in front of the next record. */
 	if (SSL_version(tls->ssl) >= TLS1_3_VERSION)
 		return 1;

@@ -65,6 +65,7 @@ struct ve_tls_context *ve_tls_context_new(int server, char *err, size_t err_size
 	SSL_CTX_set_options(context->ssl, options);
 	SSL_CTX_clear_options(context->ssl, SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_cert_verify_callback(context->ssl, tls_verify, NULL);
+	tls_watch_set(context->ssl);
 	SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(context->ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
 	SSL_CTX_clear_mode(context->ssl, SSL_MODE_RELEASE_BUFFERS);

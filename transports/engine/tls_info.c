@@ -99,11 +99,13 @@ size_t ve_tls_buffered_out(const struct ve_tls *tls)
 
 int ve_tls_record_read(const struct ve_tls *tls)
 {
-	return SSL_pending(tls->ssl) == 0;
+	return tls->taken.on ? tls->taken.left == 0 : SSL_pending(tls->ssl) == 0;
 }
 
 int ve_tls_has_input(const struct ve_tls *tls)
 {
+	if (tls->taken.on)
+		return !tls->dead && tls_taken_has_input(tls);
 	return !tls->dead && (tls->pipe.in_at < tls->pipe.in_end || SSL_pending(tls->ssl) > 0);
 }
 

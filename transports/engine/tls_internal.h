@@ -4,6 +4,8 @@
 
 #include "engine.h"
 #include "tls_pipe.h"
+#include "tls_taken.h"
+#include "tls_watch.h"
 
 #include <openssl/ssl.h>
 
@@ -29,6 +31,9 @@ struct ve_tls {
 	int dead;			/* a fatal error: hands off libssl */
 	int rekeying;			/* a renegotiation is under way, ours or the peer's */
 	int asked;			/* the peer asked for a client certificate */
+	int wanted;			/* ve_tls_take_over goes on in ve_tls_read */
+	struct tls_watch watch;		/* of libssl, until */
+	struct tls_taken taken;		/* our own records */
 	int faults[TLS_FAULTS];		/* X509_V_ERR_*, in the order found */
 	int fault_count, fault_depth;
 	uint8_t *leaf;			/* DER that was judged; owned */
@@ -40,6 +45,11 @@ struct ve_tls {
 
 /* Empties libssl's error queue into one line "doing: cause; cause". */
 void tls_error_text(char *out, size_t size, const char *doing);
+
+/* Each ends the connection, and returns VE_ERROR. */
+int tls_broken(struct ve_tls *tls, const char *text);			/* what came breaks TLS */
+int tls_alerted(struct ve_tls *tls, const char *doing, int alert);	/* by the peer's alert */
+int tls_lost(struct ve_tls *tls, const char *doing);			/* by what ended the receiving side of the pipe */
 
 /* libssl's question: is this chain good?  Asked anew when a parked handshake goes on, and by a renegotiation. */
 int tls_verify(X509_STORE_CTX *store, void *unused);

@@ -74,9 +74,9 @@ int tls_pipe_flush(struct tls_pipe *pipe)
 	return VE_OK;
 }
 
-/* One recv.  1: there is input, 0: the end or an error, -1: nothing yet. */
-static int refill(struct tls_pipe *pipe)
+int tls_pipe_fill(struct tls_pipe *pipe)
 {
+	size_t left = pipe->in_end - pipe->in_at;
 	ssize_t got;
 
 	if (pipe->ended || pipe->in_errno)
@@ -84,9 +84,13 @@ static int refill(struct tls_pipe *pipe)
 	if (pipe->refills <= 0)
 		return -1;	/* a flood: the caller looks at its clock, then goes on */
 	pipe->refills--;
+	if (left && pipe->in_at)
+		memmove(pipe->in, pipe->in + pipe->in_at, left);
+	pipe->in_at = 0;
+	pipe->in_end = left;
 	do {
 		pipe->recvs++;
-		got = recv(pipe->fd, pipe->in, TLS_PIPE_IN, MSG_DONTWAIT);
+		got = recv(pipe->fd, pipe->in + left, TLS_PIPE_IN - left, MSG_DONTWAIT);
 	} while (got < 0 && errno == EINTR);
 	if (got < 0) {
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -98,13 +102,36 @@ static int refill(struct tls_pipe *pipe)
 		pipe->ended = 1;
 		return 0;
 	}
-	pipe->in_at = 0;
-	pipe->in_end = (size_t)got;
+	pipe->in_end += (size_t)got;
 	if (pipe->head_length == 0) {
 		pipe->head_length = pipe->in_end < TLS_PIPE_HEAD ? pipe->in_end : TLS_PIPE_HEAD;
 		memcpy(pipe->head, pipe->in, pipe->head_length);
 	}
 	return 1;
+}
+
+/* Where the records end that libssl reads, however it cuts them. */
+static void follow(struct tls_pipe *pipe, const uint8_t *at, size_t length)
+{
+	while (length) {
+		size_t n = pipe->body < length ? pipe->body : length;
+
+		pipe->body -= n;
+		at += n;
+		length -= n;
+		for (; length && !pipe->body; length--) {
+			pipe->header[pipe->header_length++] = *at++;
+			if (pipe->header_length == TLS_PIPE_HEADER) {
+				pipe->header_length = 0;
+				pipe->body = (size_t)pipe->header[3] << 8 | pipe->header[4];
+			}
+		}
+	}
+}
+
+int tls_pipe_between_records(const struct tls_pipe *pipe)
+{
+	return !pipe->header_length && !pipe->body;
 }
 
 static int pipe_read(BIO *bio, char *out, size_t size, size_t *got)
@@ -115,7 +142,7 @@ static int pipe_read(BIO *bio, char *out, size_t size, size_t *got)
 	BIO_clear_retry_flags(bio);
 	*got = 0;
 	if (pipe->in_at == pipe->in_end) {
-		int filled = refill(pipe);
+		int filled = tls_pipe_fill(pipe);
 
 		if (filled < 0)
 			BIO_set_retry_read(bio);
@@ -126,6 +153,7 @@ static int pipe_read(BIO *bio, char *out, size_t size, size_t *got)
 	if (size > left)
 		size = left;
 	memcpy(out, pipe->in + pipe->in_at, size);
+	follow(pipe, pipe->in + pipe->in_at, size);
 	pipe->in_at += size;
 	*got = size;
 	return 1;

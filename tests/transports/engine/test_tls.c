@@ -1,7 +1,7 @@
 /*
  * test_tls.c: both ends of a TLS connection in one thread, over a socket pair, for the sanitizers.
  *
- * Batching, back-pressure, new keys while data flows, another certificate in a renegotiation, damaged streams.
+ * Records by libssl and by ourselves: batching, back-pressure, new keys while data flows, another certificate in a renegotiation, damaged streams.
  */
 #include "tls.h"
 #include "tls_internal.h"
@@ -14,6 +14,10 @@
 #include "check.h"
 
 enum { RECORD = 1400, TURNS = 40 };
+enum { LIBSSL = 0, OURS = 1, CLIENT_OURS = 2, SERVER_OURS = 3 };	/* who makes the records */
+
+static int records;
+static const char *suite = "TLS_AES_256_GCM_SHA384";	/* of TLS 1.3 */
 
 static char err[256];
 static uint8_t data[VE_TLS_RECORD], got[VE_TLS_RECORD];
@@ -67,6 +71,7 @@ static struct ve_tls *end(int fd, int server, int version)
 	struct ve_tls *tls;
 
 	CHECK(context && ve_tls_context_versions(context, version, version) == VE_OK);
+	CHECK(SSL_CTX_set_ciphersuites(context->ssl, suite) == 1);
 	if (server)
 		identify(context);
 	tls = ve_tls_new(context, fd, NULL, server ? NULL : "gateway.example", err, sizeof(err));
@@ -92,7 +97,7 @@ static void free_ends(struct ends *e)
 
 static void open_ends(struct ends *e, int version)
 {
-	int client = VE_ERROR, server = VE_ERROR, asked = 0;
+	int client = VE_ERROR, server = VE_ERROR, asked = 0, can;
 
 	new_ends(e, version);
 	for (int i = 0; i < TURNS && (client != VE_OK || server != VE_OK); i++) {
@@ -106,6 +111,11 @@ static void open_ends(struct ends *e, int version)
 		server = ve_tls_handshake(e->server);
 	}
 	CHECK(client == VE_OK && server == VE_OK && asked == 1);
+	can = version == 0x0304 && !strstr(suite, "CCM") ? VE_OK : VE_ERROR;
+	if (records == OURS || records == CLIENT_OURS)
+		CHECK(ve_tls_take_over(e->client) == can);
+	if (records == OURS || records == SERVER_OURS)
+		CHECK(ve_tls_take_over(e->server) == can);
 }
 
 /* Reads what there is; returns the bytes, or the error. */
@@ -283,17 +293,21 @@ static void relay(int from, int to, unsigned int damage)
 static void test_damage(int version, unsigned int damage)
 {
 	struct ends e;
-	int client[2], server[2], n, trusted = 0, failed = 0;
+	int client[2], server[2], n, m, trusted = 0, failed = 0;
 
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, client) == 0);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, server) == 0);
 	e.client = end(client[0], 0, version);
 	e.server = end(server[0], 1, version);
 	for (int i = 0; i < 300 && !failed; i++) {
-		if ((n = ve_tls_handshake(e.client)) == VE_WANT_TRUST)
+		if ((n = ve_tls_handshake(e.client)) == VE_OK && (records == OURS || records == CLIENT_OURS))
+			ve_tls_take_over(e.client);
+		if (n == VE_WANT_TRUST)
 			trusted = ve_tls_trust(e.client, 1) == VE_OK;
 		failed |= n == VE_ERROR;
-		failed |= ve_tls_handshake(e.server) == VE_ERROR;
+		if ((m = ve_tls_handshake(e.server)) == VE_OK && (records == OURS || records == SERVER_OURS))
+			ve_tls_take_over(e.server);
+		failed |= m == VE_ERROR;
 		relay(client[1], server[1], damage);
 		relay(server[1], client[1], damage);
 		if (n == VE_OK && trusted && ve_tls_write(e.client, data, RECORD) > 0)
@@ -314,6 +328,13 @@ static void test_damage(int version, unsigned int damage)
 	}
 }
 
+static void test_a_suite_that_is_not_ours(void)
+{
+	test_many_records_a_call(0x0304);
+	test_new_keys_while_data_flows(0x0304);
+	test_the_end(0x0304);
+}
+
 static void test_misuse(void)
 {
 	struct ends e;
@@ -332,26 +353,39 @@ static void test_misuse(void)
 	ve_tls_context_free(NULL);
 }
 
+static void test_all(int version)
+{
+	test_many_records_a_call(version);
+	test_a_full_buffer_takes_nothing(version);
+	test_new_keys_while_data_flows(version);
+	test_the_end(version);
+	test_damage(version, 0);
+	for (seed = 1; seed < 60 * 7919; seed += 7919) {
+		unsigned int mine = seed;
+
+		test_damage(version, 1 + seed % 7);
+		seed = mine;
+	}
+}
+
 int main(void)
 {
-	const int versions[] = {0x0303, 0x0304};
+	static const char *const suites[] = {
+		"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
+	};
 
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 31);
 	test_misuse();
-	for (int i = 0; i < 2; i++) {
-		test_many_records_a_call(versions[i]);
-		test_a_full_buffer_takes_nothing(versions[i]);
-		test_new_keys_while_data_flows(versions[i]);
-		test_the_end(versions[i]);
-		test_damage(versions[i], 0);
-		for (seed = 1; seed < 60 * 7919; seed += 7919) {
-			unsigned int mine = seed;
-
-			test_damage(versions[i], 1 + seed % 7);
-			seed = mine;
-		}
+	test_all(0x0303);
+	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
+		suite = suites[i];
+		for (records = LIBSSL; records <= SERVER_OURS; records++)
+			test_all(0x0304);
 	}
+	suite = "TLS_AES_128_CCM_SHA256";
+	records = OURS;
+	test_a_suite_that_is_not_ours();
 	test_another_certificate_in_a_renegotiation();
 	return 0;
 }
