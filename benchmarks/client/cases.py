@@ -33,11 +33,16 @@ CLIENTS = (Contender.OURS, Contender.THEIRS)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Both clients in front of one gateway over one channel; or, with the gateway "bare", the bare pump by itself."""
+    """Both clients in front of one gateway over one channel; or, with the gateway "bare", the bare pump by itself.
+
+    variant: of the gateway, in a word; serve: what `lab serve` is told for it.
+    """
 
     gateway: str
     protocol: str
     channel: Channel
+    variant: str = ""
+    serve: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,7 +50,7 @@ class Case:
         if self.gateway == "bare":
             return f"bare-{'udp' if self.channel.datagrams else 'tls'}"
         protocol = "" if self.protocol == "anyconnect" else f"-{self.protocol}"
-        return f"{self.gateway}{protocol}-{self.channel.lower()}"
+        return f"{self.gateway}{protocol}-{self.channel.lower()}" + (f"-{self.variant}" if self.variant else "")
 
     @property
     def title(self) -> str:
@@ -53,11 +58,15 @@ class Case:
             return f"over {'UDP' if self.channel.datagrams else 'TLS'}"
         protocol = "" if self.protocol == "anyconnect" else f" {self.protocol}"
         gateway = "lab gateway" if self.gateway == "lab" else self.gateway
-        return f"{gateway}{protocol}, {self.channel}"
+        return f"{gateway}{protocol}, {self.channel}" + (f" with {self.variant.upper()}" if self.variant else "")
 
     @property
     def contenders(self) -> tuple[Contender, ...]:
         return (Contender.BARE,) if self.gateway == "bare" else CLIENTS
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return MEASURES if self.protocol in ("anyconnect", "") else OTHERS
 
     @property
     def limit(self) -> Case:
@@ -74,11 +83,16 @@ CASES = (
     Case("ocserv", "anyconnect", Channel.TLS),
     Case("lab", "nc", Channel.ESP),
     Case("lab", "nc", Channel.TLS),
+    Case("lab", "gp", Channel.ESP),
+    Case("lab", "gp", Channel.TLS),
+    Case("lab", "f5", Channel.TLS),
+    Case("lab", "f5", Channel.TLS, "hdlc", ("--hdlc",)),
     BARE_UDP,
     BARE_TLS,
 )
 
 UDP_SIZES = (64, 576, 1400)  # bytes of IP packet
+OTHERS = ("down", "up")  # taken of the other protocols: the engine under them is the same
 MEASURES = ("ping", "down", "up", "both", *(f"udp{size}" for size in UDP_SIZES))
 
 
@@ -151,7 +165,7 @@ def select(only: tuple[Selection, ...]) -> dict[Case, tuple[str, ...]]:
     chosen = {}
     for case in CASES:
         measures = tuple(
-            name for name in MEASURES if any(one.takes(case) and fnmatchcase(name, one.measure) for one in only)
+            name for name in case.measures if any(one.takes(case) and fnmatchcase(name, one.measure) for one in only)
         )
         if measures:
             chosen[case] = measures

@@ -26,9 +26,11 @@ class Goal:
     gateway: str = ""
     channel: Channel | None = None
     protocol: str = ""
+    variant: str = ""
 
     def concerns(self, case: Case) -> bool:
         fits = (not self.gateway or case.gateway == self.gateway) and self.protocol in ("", case.protocol)
+        fits = fits and (not self.protocol or case.variant == self.variant)
         return Contender.OURS in case.contenders and fits and (self.channel is None or case.channel is self.channel)
 
     @property
@@ -57,11 +59,11 @@ def _lab(channel: Channel, keys: tuple[str, ...], beside: Contender, limit: floa
     return Goal(keys, beside, limit, least, "lab", channel, "anyconnect")
 
 
-def _other(protocol: str, channel: Channel, throughput: float, cpu: float) -> tuple[Goal, Goal]:
+def _other(protocol: str, channel: Channel, throughput: float, cpu: float, variant: str = "") -> tuple[Goal, Goal]:
     """Beside openconnect, in front of the lab gateway."""
     return (
-        Goal(TCP, Contender.THEIRS, throughput, True, "lab", channel, protocol),
-        Goal(CPU, Contender.THEIRS, cpu, False, "lab", channel, protocol),
+        Goal(TCP, Contender.THEIRS, throughput, True, "lab", channel, protocol, variant),
+        Goal(CPU, Contender.THEIRS, cpu, False, "lab", channel, protocol, variant),
     )
 
 
@@ -78,6 +80,10 @@ GOALS = (
     Goal(CPU, Contender.THEIRS, 0.4, False, "ocserv"),
     *_other("nc", Channel.ESP, 3, 0.35),
     *_other("nc", Channel.TLS, 3, 0.25),
+    *_other("gp", Channel.ESP, 3, 0.35),
+    *_other("gp", Channel.TLS, 3, 0.25),
+    *_other("f5", Channel.TLS, 3, 0.25),
+    *_other("f5", Channel.TLS, 2, 0.4, "hdlc"),
     Goal(UDP64, Contender.THEIRS, 2, True),
     Goal(("ping_idle",), Contender.THEIRS, 1.05, False),
     Goal(("ping_load",), Contender.THEIRS, 0.5, False),
