@@ -131,13 +131,12 @@ size_t tls_record_seal(struct tls_direction *direction, uint8_t type, const uint
 	out[0] = TLS_DATA;
 	out[1] = out[2] = 3;
 	aead_put16(out + 3, length + 1 + AEAD_TAG);
-	memcpy(at, content, length);
-	at[length] = type;
 	params[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, at + length + 1, AEAD_TAG);
 	next_nonce(direction, nonce);
 	if (EVP_EncryptInit_ex2(direction->cipher, NULL, NULL, nonce, NULL) != 1 ||
 	    EVP_Cipher(direction->cipher, NULL, out, TLS_HEADER) < 0 ||
-	    EVP_Cipher(direction->cipher, at, at, (unsigned int)length + 1) < 0 ||
+	    (length && EVP_Cipher(direction->cipher, at, content, (unsigned int)length) < 0) ||
+	    EVP_Cipher(direction->cipher, at + length, &type, 1) < 0 ||	/* costs less than a copy of the content */
 	    EVP_EncryptFinal_ex(direction->cipher, at + length + 1, &rest) != 1 ||
 	    EVP_CIPHER_CTX_get_params(direction->cipher, params) != 1)
 		return 0;
