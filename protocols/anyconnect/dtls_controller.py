@@ -2,7 +2,7 @@
 
     WAITING --time--> OPENING --up--> PROVING --an answer, or patience--> UP
     OPENING --failed--> WAITING (60 s after its start)         any --hopeless--> OFF
-    PROVING, UP --lost, silence--> OPENING (at once; again within 60 s: WAITING)
+    PROVING, UP --lost, silence, path too small--> OPENING (at once; again within 60 s: WAITING; after hopeless: OFF)
     UP --rekey time--> UP, opening a second one that takes its place
 
 Packets go by DTLS in UP alone: a path that carries them one way only never sees one (Q22).
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 RETRY = 60.0  # seconds from the start of an attempt to that of the next
 DEFAULT_DPD = 30  # seconds, when the gateway wants none (Q22)
 HEADER = 1  # byte of type before a packet
+MOST_EXACT = 37  # bytes: what records of AEAD suites add at most; of others only a bound is known, which is larger
 
 
 class State(Enum):
@@ -58,6 +59,7 @@ class DtlsController:
         self._search: MtuSearch | None = None
         self._link: LinkDescription | None = None
         self._answer: bytes | None = None  # payload of the newest DPD request, answered once a turn
+        self._hopeless = False  # no attempt is to follow the link that works
         self._told = ""  # the reason of the last failure that was told
 
     # --- the carrier's calls ---
@@ -67,7 +69,7 @@ class DtlsController:
 
     def restart(self, now: float) -> list[Action]:
         """The stream has new keys, and the gateway names no time for those of DTLS (section 5.3)."""
-        return [] if self.state is State.OFF or self._timers.rekey else self._open(now)
+        return [] if self.state is State.OFF or self._timers.rekey or self._hopeless else self._open(now)
 
     def on_up(self, link: LinkDescription, now: float) -> list[Action]:
         replaced = self.state is State.UP
@@ -84,8 +86,8 @@ class DtlsController:
         self._opening = False
         works = self.state in (State.PROVING, State.UP)
         if hopeless:
-            self._retry_at = inf
-            self._rekey_at = inf
+            self._hopeless = True
+            self._retry_at = self._rekey_at = inf
             self.state = self.state if works else State.OFF
             return [Warn(f"DTLS is not used: {reason}")]
         self._retry_at = self._began + RETRY
@@ -101,6 +103,9 @@ class DtlsController:
             return []
         self._search = self._answer = None
         self._rekey_at = inf
+        if self._hopeless:
+            self.state = State.OFF
+            return []
         self.state = State.OPENING
         if self._opening:
             return []
@@ -110,9 +115,12 @@ class DtlsController:
         return []
 
     def on_path_mtu(self, mtu: int, now: float) -> list[Action]:
-        if self._link is None:
+        if self._link is None or self.state not in (State.PROVING, State.UP):
             return []
-        room = max(mtu - self._outside(self._link) - HEADER, self._least)
+        if mtu < self._least + _around(self._link, min(self._link.overhead, MOST_EXACT)):
+            # The small packets that prove life would pass, and those that people send would not: TLS cuts them.
+            return self._give_up(f"the path takes {mtu} bytes, too little for packets of {self._least}", now)
+        room = max(mtu - _around(self._link, self._link.overhead), self._least)
         if self._search is not None:
             self._search.limit(room, now)
         return self._lower_to(room)
@@ -162,18 +170,17 @@ class DtlsController:
         return [OpenDatagrams()]
 
     def _silent(self, now: float) -> list[Action]:
-        reason = f"nothing came by DTLS for {now - self._received_at:.0f} s"
+        return self._give_up(f"nothing came by DTLS for {now - self._received_at:.0f} s", now)
+
+    def _give_up(self, reason: str, now: float) -> list[Action]:
+        """Of the link that is there."""
         self._opening = False  # an attempt that is under way is closed too
         return [UseDatagrams(False, reason), CloseDatagrams(), *self.on_lost(reason, now)]
 
     # --- packet size ---
 
-    def _outside(self, link: LinkDescription) -> int:
-        """Bytes around a frame on the wire."""
-        return (40 if link.ipv6 else 20) + 8 + link.overhead
-
     def _largest(self, link: LinkDescription) -> int:
-        room = self._base - self._outside(link) - HEADER if self._base else self._most
+        room = self._base - _around(link, link.overhead) if self._base else self._most
         return max(min(room, self._most), self._least)
 
     def _lower_to(self, mtu: int) -> list[Action]:
@@ -229,3 +236,8 @@ class DtlsController:
 
     def _keepalive_due(self) -> float:
         return self._sent_at + self._timers.keepalive if self._timers.keepalive else inf
+
+
+def _around(link: LinkDescription, record: int) -> int:
+    """Bytes around a packet on the wire.  record: those that a record adds."""
+    return (40 if link.ipv6 else 20) + 8 + record + HEADER

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 MIN_BASE = 1280  # path MTU told to the gateway
 DEFAULT_BASE = 1406  # when nothing is known of the path
 MAX_BASE = 65535  # loopback
@@ -12,16 +10,6 @@ MIN_TUNNEL = 576
 MIN_IPV6 = 1280  # RFC 8200 section 5
 _WORST_RECORD = 82  # 1 type byte, 13 header, 20 MAC, 32 IV, 16 padding
 _UDP = 8
-_GCM, _CHACHA, _CBC_IV, _SHA1 = 24, 16, 16, 20
-
-
-class Cipher(Enum):
-    """What decides how much a DTLS record adds."""
-
-    AES_GCM = "aes-gcm"
-    AES_CCM = "aes-ccm"
-    CHACHA20 = "chacha20"
-    AES_CBC_SHA1 = "aes-cbc-sha1"
 
 
 def requested(*, base: int = 0, mtu: int = 0, path: int = 0, outer_ipv6: bool = False) -> tuple[int, int]:
@@ -32,20 +20,6 @@ def requested(*, base: int = 0, mtu: int = 0, path: int = 0, outer_ipv6: bool = 
     told = min(max(base or path or DEFAULT_BASE, MIN_BASE), MAX_BASE)
     wanted = mtu or told - _WORST_RECORD - _UDP - _ip_header(outer_ipv6)
     return told, min(max(wanted, MIN_TUNNEL), MAX_TUNNEL)
-
-
-def dtls_data(base: int, cipher: Cipher, *, outer_ipv6: bool = False) -> int:
-    """The largest packet that one DTLS record carries over a path of `base` bytes (PSK mode)."""
-    room = base - _ip_header(outer_ipv6) - _UDP - 13
-    match cipher:
-        case Cipher.AES_GCM | Cipher.AES_CCM:
-            room -= _GCM
-        case Cipher.CHACHA20:
-            room -= _CHACHA
-        case Cipher.AES_CBC_SHA1:
-            room -= _CBC_IV
-            room -= room % 16 + _SHA1 + 1
-    return max(room - 1, 0)
 
 
 def _ip_header(ipv6: bool) -> int:

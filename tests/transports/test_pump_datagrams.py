@@ -139,6 +139,29 @@ def test_a_link_that_is_refused_is_told_and_packets_go_by_the_stream_again() -> 
         assert b.pump.stats().links == 2 and b.pump.stats().udp["refused"] == 1  # figures go on over links
 
 
+def test_after_a_loss_the_next_link_carries_packets_only_once_the_owner_says_so() -> None:
+    """A new link is proven first: its path may carry datagrams one way only (anyconnect.md Q22)."""
+    with opened() as b:
+        b.far.close()
+        b.kernel.send(ipv4(84))
+        assert b.told().kind is PumpEventKind.DATAGRAMS_LOST
+        b.attach(use=False)
+        b.kernel.send(ipv4(85))
+        assert b.peer.read() == ENCODER.encode(ipv4(85))
+
+
+def test_the_loss_of_a_link_that_has_a_successor_is_not_told() -> None:
+    """The owner would take it for the successor's loss, and leave a link idle that works."""
+    with opened() as b:
+        b.far.close()
+        b.kernel.send(ipv4(84))
+        assert select.select([b.pump], [], [], TIMEOUT)[0], "the loss is not told"
+        b.attach()  # before the owner has heard of it
+        assert b.pump.events() == [] and not select.select([b.pump], [], [], 0)[0]
+        b.kernel.send(ipv4(85))
+        assert b.datagram() == b"\0" + ipv4(85)
+
+
 def test_detached_by_wish_nothing_is_told() -> None:
     with opened() as b:
         assert isinstance(b.pump, Pump)

@@ -459,7 +459,8 @@ enum {	/* why a pump stopped by itself, or what it tells besides control frames 
 	VE_EVENT_REKEYED = 5,
 	VE_EVENT_REKEY_FAILED = 6,
 	VE_EVENT_STOPPED = 7,		/* asked for by ve_pump_stop */
-	VE_EVENT_DATAGRAMS_LOST = 8,	/* the datagram link failed, text says why; packets go by the stream again */
+	VE_EVENT_DATAGRAMS_LOST = 8,	/* the datagram link failed, text says why; packets go by the stream until
+					 * ve_pump_use_datagrams is called again; not told of a link that was replaced */
 	VE_EVENT_OPTION_REFUSED = 9,	/* ve_pump_set_datagrams was in vain; text says why */
 	VE_EVENT_PATH_MTU = 10		/* the way to the gateway takes less; text: bytes of the largest IP packet */
 };

@@ -144,40 +144,6 @@ int ve_pump_offload(struct ve_pump *pump, unsigned int offload)
 	return VE_OK;
 }
 
-/* Its sink is made here: the thread does not allocate. */
-int ve_pump_attach(struct ve_pump *pump, struct ve_link *link, char *err, size_t err_size)
-{
-	struct ve_link *before;
-
-	if (link->sink) {
-		snprintf(err, err_size, "datagram link: it is attached already");
-		return VE_ERROR;
-	}
-	link->sink = ve_sink_tun_offload(pump->tun_fd, pump->mtu, pump->offload, err, err_size);
-	if (!link->sink)
-		return VE_ERROR;
-	pthread_mutex_lock(&pump->lock);
-	before = pump->offered;
-	pump->offered = link;
-	pthread_mutex_unlock(&pump->lock);
-	ve_link_free(before);
-	ring(pump->wake_fd);
-	return VE_OK;
-}
-
-void ve_pump_detach(struct ve_pump *pump)
-{
-	struct ve_link *before;
-
-	pthread_mutex_lock(&pump->lock);
-	before = pump->offered;
-	pump->offered = NULL;
-	pump->detach_wanted = 1;
-	pthread_mutex_unlock(&pump->lock);
-	ve_link_free(before);
-	ring(pump->wake_fd);
-}
-
 void ve_pump_use_datagrams(struct ve_pump *pump, int way)
 {
 	pump->way = way;
@@ -274,20 +240,93 @@ static void signal_owner(struct ve_pump *pump)
 	pump->signalled = waiting;
 }
 
-void ve_pump_post_event(struct ve_pump *pump, int event, const char *text)
+static struct ve_pump_event *event_at(struct ve_pump *pump, size_t number)
+{
+	return &pump->events[(pump->event_head + number) % VE_PUMP_EVENTS];
+}
+
+/* With the lock held. */
+static void add_event(struct ve_pump *pump, int event, const char *text)
 {
 	struct ve_pump_event *slot;
 
-	pthread_mutex_lock(&pump->lock);
 	if (pump->event_count == VE_PUMP_EVENTS) {
 		pump->event_head = (pump->event_head + 1) % VE_PUMP_EVENTS;
 		pump->event_count--;
 	}
-	slot = &pump->events[(pump->event_head + pump->event_count++) % VE_PUMP_EVENTS];
+	slot = event_at(pump, pump->event_count++);
 	slot->event = event;
 	snprintf(slot->text, sizeof(slot->text), "%s", text);
 	signal_owner(pump);
+}
+
+void ve_pump_post_event(struct ve_pump *pump, int event, const char *text)
+{
+	pthread_mutex_lock(&pump->lock);
+	add_event(pump, event, text);
 	pthread_mutex_unlock(&pump->lock);
+}
+
+/* A link whose owner has put another in its place, or wants none, is not told of: it would be taken for the other's loss.
+ * The next one carries packets once the owner says so. */
+void ve_pump_post_lost(struct ve_pump *pump, const char *text)
+{
+	int by_datagrams = VE_BY_DATAGRAMS;
+
+	pthread_mutex_lock(&pump->lock);
+	if (!pump->offered && !pump->detach_wanted) {
+		atomic_compare_exchange_strong(&pump->way, &by_datagrams, VE_BY_STREAM);
+		add_event(pump, VE_EVENT_DATAGRAMS_LOST, text);
+	}
+	pthread_mutex_unlock(&pump->lock);
+}
+
+/* With the lock held: the same for a loss that waits to be heard of. */
+static void forget_lost(struct ve_pump *pump)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < pump->event_count; i++)
+		if (event_at(pump, i)->event != VE_EVENT_DATAGRAMS_LOST)
+			*event_at(pump, kept++) = *event_at(pump, i);
+	pump->event_count = kept;
+	signal_owner(pump);
+}
+
+/* Its sink is made here: the thread does not allocate. */
+int ve_pump_attach(struct ve_pump *pump, struct ve_link *link, char *err, size_t err_size)
+{
+	struct ve_link *before;
+
+	if (link->sink) {
+		snprintf(err, err_size, "datagram link: it is attached already");
+		return VE_ERROR;
+	}
+	link->sink = ve_sink_tun_offload(pump->tun_fd, pump->mtu, pump->offload, err, err_size);
+	if (!link->sink)
+		return VE_ERROR;
+	pthread_mutex_lock(&pump->lock);
+	before = pump->offered;
+	pump->offered = link;
+	forget_lost(pump);
+	pthread_mutex_unlock(&pump->lock);
+	ve_link_free(before);
+	ring(pump->wake_fd);
+	return VE_OK;
+}
+
+void ve_pump_detach(struct ve_pump *pump)
+{
+	struct ve_link *before;
+
+	pthread_mutex_lock(&pump->lock);
+	before = pump->offered;
+	pump->offered = NULL;
+	pump->detach_wanted = 1;
+	forget_lost(pump);
+	pthread_mutex_unlock(&pump->lock);
+	ve_link_free(before);
+	ring(pump->wake_fd);
 }
 
 /* What a codec decoded goes up. */

@@ -134,6 +134,7 @@ uint64_t ve_pump_clock(void);			/* CLOCK_MONOTONIC, ns */
 
 /* From the thread: leave something in the mailbox and wake the owner, or take a control frame to send from it. */
 void ve_pump_post_event(struct ve_pump *pump, int event, const char *text);
+void ve_pump_post_lost(struct ve_pump *pump, const char *text);	/* the datagram link beside a stream */
 void ve_pump_post_controls(struct ve_pump *pump, struct ve_codec *codec, int datagrams);
 int ve_pump_take_control(struct ve_pump *pump, struct ve_queue *down, struct ve_control *control);	/* VE_OK, VE_EMPTY */
 /* No packet moves any more. */

@@ -175,7 +175,7 @@ static void lose(struct ve_pump *p, const char *text)
 	snprintf(copy, sizeof(copy), "%s", text);	/* it may lie in the link */
 	retire(p, 0);
 	if (p->tls)
-		ve_pump_post_event(p, VE_EVENT_DATAGRAMS_LOST, copy);
+		ve_pump_post_lost(p, copy);
 	else
 		ve_pump_fail(p, VE_EVENT_LINK_ERROR, copy);
 }
@@ -269,8 +269,10 @@ static int open_datagrams(struct ve_pump *p, size_t *packets)
 			rc = open_records(p, at, length);
 		else
 			ve_codec_datagram(link->codec, link->sink, at, length);
-		if (ve_queue_count(link->codec->controls) >= VE_PUMP_RX_CONTROLS)
+		if (ve_queue_count(link->codec->controls) >= VE_PUMP_RX_CONTROLS) {
+			p->genuine = 1;
 			ve_pump_post_controls(p, link->codec, 1);
+		}
 	}
 	*packets += link->sink->count;
 	p->genuine |= ve_queue_count(link->codec->controls) || link->sink->count;	/* made of what was authenticated */
@@ -342,12 +344,16 @@ static int flush(struct ve_pump *p)
 	return 0;
 }
 
-/* The path takes less than it did: the owner lowers the MTU. */
+/* The path takes less than it did: the owner lowers the MTU.  Told once, however many packets find it out. */
 static void tell_mtu(struct ve_pump *p)
 {
+	int mtu = ve_datagrams_mtu(p->link->socket);
 	char text[16];
 
-	snprintf(text, sizeof(text), "%d", ve_datagrams_mtu(p->link->socket));
+	if (mtu == VE_ERROR || mtu == p->link->told_mtu)
+		return;
+	p->link->told_mtu = mtu;
+	snprintf(text, sizeof(text), "%d", mtu);
 	ve_pump_post_event(p, VE_EVENT_PATH_MTU, text);
 }
 
@@ -435,6 +441,8 @@ void ve_link_transmit(struct ve_pump *p, int packets)
 		flush(p);
 	if (p->link && ve_datagrams_mtu_changed(p->link->socket))
 		tell_mtu(p);
+	if (p->link && p->link->dtls && ve_dtls_failure(p->link->dtls) != VE_DTLS_NO_FAILURE)
+		lose(p, ve_dtls_error(p->link->dtls));	/* nothing can be sealed any more */
 }
 
 /* ---- a turn --------------------------------------------------------------------------------------------------- */

@@ -67,17 +67,32 @@ def test_a_smaller_path_lowers_the_mtu_before_packets_go() -> None:
     assert actions == [SetMtu(1300), UseDatagrams(True, LINK.detail)]
 
 
-def test_the_base_mtu_of_the_gateway_bounds_it() -> None:  # section 7: 1400 - 20 - 8 - 37 - 1
+@pytest.mark.parametrize(("overhead", "mtu"), [(37, 1334), (29, 1342)])  # V11: AES-GCM, ChaCha20
+def test_the_base_mtu_of_the_gateway_bounds_it(overhead: int, mtu: int) -> None:  # section 7
     found = controller(base=1400)
     found.begin(0.0)
-    assert SetMtu(1334) in found.on_up(LINK, 0.0)
+    assert SetMtu(mtu) in found.on_up(LinkDescription("DTLS", "192.0.2.1", 443, "", overhead=overhead), 0.0)
 
 
 def test_the_kernel_learns_of_a_smaller_path_later() -> None:
     found = up(controller())
     assert found.on_path_mtu(1200, 2.0) == [SetMtu(1200 - 20 - 8 - 37 - 1)]
-    assert found.on_path_mtu(60, 3.0) == [SetMtu(576)]
+    assert found.on_path_mtu(576 + 66, 3.0) == [SetMtu(576)]
     assert found.on_path_mtu(9000, 4.0) == []  # only the next search raises it
+
+
+@pytest.mark.parametrize(("least", "passes", "overhead"), [(576, 642, 37), (1280, 1346, 37), (1280, 1346, 109)])
+def test_a_path_too_small_for_the_least_packet_is_given_up(least: int, passes: int, overhead: int) -> None:
+    """Else large packets vanish while small ones prove life.  109: a bound, no figure to judge by."""
+    link = LinkDescription("DTLS", "192.0.2.1", 443, "", overhead=overhead)
+    found = controller(mtu=1300, least=least)
+    found.begin(0.0)
+    found.on_up(link, 0.0)
+    assert CloseDatagrams() not in found.on_path_mtu(passes, 1.0) and found.state is State.PROVING
+    reason = f"the path takes {passes - 1} bytes, too little for packets of {least}"
+    assert found.on_path_mtu(passes - 1, 2.0) == [UseDatagrams(False, reason), CloseDatagrams()]
+    assert found.state is State.WAITING and found.deadline() == RETRY
+    assert found.on_path_mtu(passes - 1, 3.0) == []  # there is none any more
 
 
 def test_a_failed_attempt_is_told_once_and_tried_again_a_minute_after_its_start() -> None:
@@ -96,6 +111,21 @@ def test_a_hopeless_one_is_never_tried_again() -> None:
     assert found.on_failed("dtls-not-resumed", 1.0, hopeless=True) == [Warn("DTLS is not used: dtls-not-resumed")]
     assert found.state is State.OFF and found.deadline() == inf
     assert found.on_time(NOTHING, 1e6) == [] and found.restart(1e6) == []
+
+
+def test_a_hopeless_rekey_leaves_the_link_that_works_and_nothing_follows_it() -> None:  # section 6.1
+    found = up(controller(DtlsTimers(rekey=100)), 1.0)
+    found.on_time(Traffic(100.0, 100.0), 101.0)
+    assert found.on_failed("dtls-not-resumed", 102.0, hopeless=True) == [Warn("DTLS is not used: dtls-not-resumed")]
+    assert found.state is State.UP
+    assert found.on_lost("refused", 300.0) == [] and found.state is State.OFF and found.deadline() == inf
+
+
+def test_new_keys_of_the_stream_do_not_renew_what_is_hopeless() -> None:
+    found = up(controller(), 1.0)
+    found.restart(5.0)
+    found.on_failed("dtls-not-resumed", 6.0, hopeless=True)
+    assert found.restart(100.0) == [] and found.state is State.UP
 
 
 def test_a_working_one_that_dies_is_opened_again_at_once_then_each_minute() -> None:

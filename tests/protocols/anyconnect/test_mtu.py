@@ -1,10 +1,10 @@
-"""MTU arithmetic (section 7): the vectors V11, and the ends of the range."""
+"""MTU arithmetic (section 7): of the vectors V11 those of CONNECT, and the ends of the range."""
 
 from __future__ import annotations
 
 import pytest
 
-from protocols.anyconnect.mtu import Cipher, dtls_data, requested
+from protocols.anyconnect.mtu import requested
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,3 @@ from protocols.anyconnect.mtu import Cipher, dtls_data, requested
 )
 def test_what_is_asked_for(wishes: dict[str, int], told: int, mtu: int) -> None:
     assert requested(**wishes) == (told, mtu)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("cipher", "mtu"), [(Cipher.AES_GCM, 1334), (Cipher.CHACHA20, 1342), (Cipher.AES_CBC_SHA1, 1306)]
-)
-def test_what_a_dtls_record_carries(cipher: Cipher, mtu: int) -> None:  # V11
-    assert dtls_data(1400, cipher) == mtu
-
-
-def test_a_path_too_narrow_carries_nothing() -> None:
-    assert dtls_data(40, Cipher.AES_CBC_SHA1, outer_ipv6=True) == 0

@@ -1,0 +1,100 @@
+/*
+ * pump_bench.h: a pump between a packet socket, in the device's place, and a TLS socket pair whose other end is the test's.
+ */
+#ifndef VPN_TEST_PUMP_BENCH_H
+#define VPN_TEST_PUMP_BENCH_H
+
+#include "tls.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static char err[256];
+
+struct bench {
+	struct ve_tls *client, *server;
+	int link[2];		/* the sockets of either */
+	int device[2];		/* the pump's side, the kernel's side */
+	struct ve_pump *pump;
+};
+
+static void identity(struct ve_tls_context *context)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *certificate = X509_new();
+	PKCS8_PRIV_KEY_INFO *info;
+	uint8_t *leaf = NULL, *pkcs8 = NULL;
+	int leaf_length, key_length;
+
+	CHECK(key && certificate && X509_set_version(certificate, 2) && X509_set_pubkey(certificate, key));
+	X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+	CHECK(X509_sign(certificate, key, EVP_sha256()) > 0);
+	info = EVP_PKEY2PKCS8(key);
+	leaf_length = i2d_X509(certificate, &leaf);
+	key_length = i2d_PKCS8_PRIV_KEY_INFO(info, &pkcs8);
+	CHECK(ve_tls_context_identity(context, leaf, (size_t)leaf_length, pkcs8, (size_t)key_length) == VE_OK);
+	OPENSSL_free(leaf);
+	OPENSSL_free(pkcs8);
+	PKCS8_PRIV_KEY_INFO_free(info);
+	X509_free(certificate);
+	EVP_PKEY_free(key);
+}
+
+static struct ve_tls *end(int fd, int server)
+{
+	struct ve_tls_context *context = ve_tls_context_new(server, err, sizeof(err));
+	struct ve_tls *tls;
+
+	CHECK(context);
+	if (server)
+		identity(context);
+	tls = ve_tls_new(context, fd, NULL, server ? NULL : "gateway.example", err, sizeof(err));
+	CHECK(tls);
+	ve_tls_context_free(context);
+	return tls;
+}
+
+static void pairs(int type, int fds[2])
+{
+	CHECK(socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+}
+
+static void open_bench(struct bench *b)
+{
+	int client = VE_ERROR, server = VE_ERROR;
+
+	pairs(SOCK_STREAM, b->link);
+	pairs(SOCK_SEQPACKET, b->device);
+	b->client = end(b->link[0], 0);
+	b->server = end(b->link[1], 1);
+	for (int i = 0; i < 20 && (client != VE_OK || server != VE_OK); i++) {
+		client = ve_tls_handshake(b->client);
+		if (client == VE_WANT_TRUST)
+			CHECK(ve_tls_trust(b->client, 1) == VE_OK);
+		server = ve_tls_handshake(b->server);
+		ve_tls_flush(b->server);
+	}
+	CHECK(client == VE_OK && server == VE_OK);
+	b->pump = ve_pump_new(b->device[0], b->client, "cstp", 1400, NULL, 0, err, sizeof(err));
+	CHECK(b->pump && ve_pump_start(b->pump) == VE_OK);
+}
+
+static void close_bench(struct bench *b)
+{
+	ve_pump_free(b->pump);
+	ve_tls_free(b->client);
+	ve_tls_free(b->server);
+	for (int i = 0; i < 2; i++) {
+		close(b->link[i]);
+		close(b->device[i]);
+	}
+}
+
+#endif
