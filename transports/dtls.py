@@ -222,7 +222,7 @@ class Dtls:
         if kind == lib.VE_DTLS_NOT_RESUMED:
             return DtlsNotResumed(f"dtls-not-resumed: {said}")
         if kind == lib.VE_DTLS_TIMED_OUT:
-            return DtlsTimedOut(said)
+            return DtlsTimedOut("handshake: no answer")  # libssl says that its timer has expired
         return DtlsError(said)
 
 

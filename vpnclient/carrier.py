@@ -92,6 +92,7 @@ class Carrier:
         if tunnel.link is not None:
             self._attach(tunnel.link)
         self._channel = tunnel.datagrams
+        self._way = ""  # what packets went by, as told last
         self._keeper = DatagramKeeper(self._channel, self._attach, self._act) if self._channel else None
         self._errands = Errands(self._act)
         self._wake = asyncio.Event()
@@ -139,12 +140,18 @@ class Carrier:
     def _begin(self) -> None:
         stream, link = self._tunnel.stream, self._tunnel.link
         if link is not None:
-            self._hooks.channel(link.description.name, link.description.detail)
+            self._tell_way(link.description.name, link.description.detail)
         elif stream is not None:
-            self._hooks.channel("TLS", "")
+            self._tell_way("TLS")
         if self._channel is not None and self._outcome is None:
             now = time.monotonic()
             self._act(self._channel.controller.begin(now), now)
+
+    def _tell_way(self, name: str, detail: str = "") -> None:
+        """Packets go by this from now on; told again only with something to say."""
+        if name != self._way or detail:
+            self._way = name
+            self._hooks.channel(name, detail)
 
     async def _sleep(self) -> None:
         deadline = self._controller.deadline()
@@ -203,7 +210,7 @@ class Carrier:
         """The datagram link beside the stream: the pump sends by the stream already."""
         if self._channel is None:
             return
-        self._hooks.channel("TLS", reason)
+        self._tell_way("TLS", reason)
         self._act(self._channel.controller.on_lost(reason, now), now)
 
     def _path_mtu(self, mtu: int, now: float) -> None:
@@ -248,10 +255,10 @@ class Carrier:
             case CloseDatagrams():
                 self._keeper.abandon()
                 self._pump.detach()
-                self._hooks.channel("TLS", "")
+                self._tell_way("TLS")
             case UseDatagrams(yes, detail):
                 self._pump.use_datagrams(yes)
-                self._hooks.channel(self._channel.name if yes else "TLS", detail)
+                self._tell_way(self._channel.name if yes else "TLS", detail)
             case SetOption(name, value):
                 if not self._pump.set_datagrams(name, value):
                     self._hooks.warn(f"{self._channel.name}: the option {name} was not taken")

@@ -145,10 +145,15 @@ def _mapping(item: Item, node: Node) -> MappingNode:
     return node
 
 
+def _long_names(item: Item) -> set[str]:
+    """Of its options, without hyphens; `--udp/--no-udp` are two."""
+    return {name.lstrip("-") for flag in item.flags for name in flag.split("/")}
+
+
 def suggestion(key: str) -> str:
     """'; did you mean ...?' with the nearest key, or the key of the option of that name."""
     for item in ITEMS:
-        if item.key and any(key.rpartition(".")[2] == flag.lstrip("-") for flag in item.flags):
+        if item.key and key.rpartition(".")[2] in _long_names(item):
             return f"; did you mean {item.key}?"
     near = get_close_matches(key, [*BY_KEY, *SECTIONS], n=1, cutoff=0.6)
     last = {name.rpartition(".")[2]: name for name in BY_KEY}

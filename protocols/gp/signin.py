@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_TRIES = 3  # wrong answers to one form
 MAX_CHALLENGES = 10  # of one login
 MESSAGE = "Please enter your login credentials"
-HINT = "; other reasons may be the name of the system (--os), or the portal in place of the gateway (Q11)"
+HINT = "; other reasons may be the name of the system (--os), or the portal in place of the gateway"  # Q11
 _FIELD = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 

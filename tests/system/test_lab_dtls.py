@@ -97,6 +97,7 @@ def test_a_firewall_that_shuts_in_mid_session_costs_nothing_but_the_channel(name
         unblock(namespaces)
         ours.signal(10)  # SIGUSR1 tells statistics: the session is the same one
         assert ours.wait_for("statistics")["reconnects"] == 0
+        assert [event["name"] for event in ours.seen if event["event"] == "channel"] == ["TLS", "DTLS", "TLS"]
 
 
 def test_a_gateway_without_a_listener_is_told_once_and_tls_carries_on(namespaces: Pair, run_dir: Path) -> None:

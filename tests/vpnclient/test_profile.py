@@ -82,6 +82,8 @@ def test_an_option_of_that_name_leads_to_its_key() -> None:
     assert suggestion("servercert") == "; did you mean tls.pins?"
     assert suggestion("usergroup") == "; did you mean path?"
     assert suggestion("cafile") == "; did you mean tls.cafile?"
+    assert suggestion("dtls") == suggestion("no-dtls") == "; did you mean udp?"
+    assert suggestion("dtls-local-port") == "; did you mean local-port?"
 
 
 @pytest.mark.parametrize(

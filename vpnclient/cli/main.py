@@ -138,7 +138,9 @@ def _as_usage_error(error: BaseException, arguments: Sequence[str]) -> UsageErro
         return _unknown_command(arguments, getattr(error, "ctx", None))
     format_message = getattr(error, "format_message", None)
     text = (format_message() if callable(format_message) else text).rstrip(".")
-    return UsageError(text[:1].lower() + text[1:], hint="see vpnclient --help")
+    where = getattr(getattr(error, "ctx", None), "command_path", "")
+    where = where or " ".join(["vpnclient", *(word for word in arguments[:1] if word in COMMANDS)])
+    return UsageError(text[:1].lower() + text[1:], hint=f"see {where} --help")
 
 
 def _about(option: str, near: Sequence[str] | None) -> str:

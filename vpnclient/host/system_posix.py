@@ -52,12 +52,13 @@ def network_namespace() -> int:
 
 
 def process_started(pid: int) -> int | None:
-    """When a process began, in clock ticks since boot; None: there is none."""
+    """When a process began, in clock ticks since boot; None: there is none, or it is dead and not yet waited for."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return int(text.rpartition(")")[2].split()[19])  # field 22; the name in field 2 may hold spaces
+    fields = text.rpartition(")")[2].split()  # from field 3 on; the name in field 2 may hold spaces
+    return None if fields[0] in ("Z", "X") else int(fields[19])
 
 
 def namespace_lives(inode: int, candidates: Sequence[str] = ("/proc", "/run/netns")) -> bool:

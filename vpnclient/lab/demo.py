@@ -25,10 +25,11 @@ from rich.text import Text
 from vpnclient.errors import UsageError
 from vpnclient.lab.demo_traffic import ping, transfer
 from vpnclient.lab.netns import LabError, Pair, Snapshot, pair
-from vpnclient.lab.programs import Event, Program, events_until_connected, gateway_facts, program
+from vpnclient.lab.programs import Event, Program, events_until_connected, gateway_facts, program, way_of_packets
 
 PROTOCOLS = ("anyconnect", "f5", "gp", "nc")
 ONLY_IPV4 = frozenset({"nc"})
+ONLY_TLS = frozenset({"f5"})  # of the others packets go by UDP in the end
 USER = "demo"
 CONNECT_LIMIT = 30.0  # seconds
 EXCLUDED = "198.51.100.0/24"  # shown as a network that stays outside the tunnel
@@ -185,6 +186,8 @@ class _Demo:
         self._report.step("Disconnect (Ctrl-C)")
         status = client.stop(signal.SIGINT)
         self._report.check("the client ends in order", status == 0, f"exit status {status}")
+        way, detail = way_of_packets(client)
+        self._report.check("packets went by", way != "TLS" or self._protocol in ONLY_TLS, f"{way} {detail}".rstrip())
         until = time.monotonic() + 2
         while "cookie dead" not in gateway.log.read_text() and time.monotonic() < until:
             time.sleep(0.05)

@@ -105,3 +105,13 @@ def events_until_connected(client: Program, limit: float) -> Iterator[Event]:
         if event["event"] == "state" and event["state"] == "connected":
             return
     raise LabError(f"the client ended with status {client.process.wait()}:\n{client.tail()}")
+
+
+def way_of_packets(client: Program) -> tuple[str, str]:
+    """Which way packets went last, and by which ciphers, as a client that has ended said.  Raises LabError."""
+    way, detail = "", ""
+    while (line := client.next_line(time.monotonic() + EXIT_LIMIT)) is not None:
+        event: Event = json.loads(line)
+        if event["event"] == "channel":
+            way, detail = event["name"], event["detail"]
+    return way, detail

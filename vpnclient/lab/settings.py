@@ -56,7 +56,7 @@ class LabSettings:
         if self.network.num_addresses < 4:
             wrong.append(f"--network: got {self.network}, want at least a /30")
         if not self.users and self.client_ca is None:
-            wrong.append("nobody could sign in: give --user with --password-stdin, or --client-ca")
+            wrong.append("nobody could sign in: give --user with --password-stdin (anyconnect: or --client-ca)")
         if self.rekey_method not in ("ssl", "new-tunnel", *(() if self.rekey_time else ("none",))):
             wrong.append(f"--rekey-method: got {self.rekey_method!r}, want ssl or new-tunnel")
         if self.tls_max not in ("", "1.2", "1.3"):

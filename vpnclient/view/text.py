@@ -114,7 +114,8 @@ def statistics(event: Statistics) -> list[Line]:
         )
     ]
     if event.counters:
-        found.append(Line(Level.ERROR, "  " + ", ".join(f"{name} {count}" for name, count in event.counters)))
+        causes = (f"{name.replace('_', ' ')} {count}" for name, count in event.counters)
+        found.append(Line(Level.ERROR, "  " + ", ".join(causes)))
     return found
 
 

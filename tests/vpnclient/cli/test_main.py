@@ -64,6 +64,14 @@ def test_an_unknown_command(word: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "hint"), [(("connect", "--quiet=yes", "h"), "connect"), (("profile", "show"), "profile show")]
+)
+def test_a_wrong_use_leads_to_the_help_of_that_command(words: tuple[str, ...], hint: str) -> None:
+    result = invoke(*words)
+    assert result.exit_code == Exit.USAGE and result.stderr.endswith(f"\nhint: see vpnclient {hint} --help\n")
+
+
+@pytest.mark.parametrize(
     ("words", "hint"),
     [
         (("lab", "serve", "foo"), "there is vpnclient lab serve anyconnect"),

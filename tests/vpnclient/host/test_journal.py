@@ -162,6 +162,16 @@ def test_owner_is_pid_and_start_time_and_boot() -> None:
     assert not owner_lives(me)
 
 
+def test_a_dead_process_that_nobody_has_collected_owns_nothing() -> None:
+    """After `kill -9` under a parent that does not wait, `restore` must not take it for a running client."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        owner = replace(this_process("p"), pid=child.pid, started=journal.process_started(child.pid) or 0)
+        assert owner_lives(owner)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert journal.process_started(child.pid) is None and not owner_lives(owner)
+
+
 def test_our_namespace_lives() -> None:
     assert system.namespace_lives(system.network_namespace())
     assert not system.namespace_lives(1)
