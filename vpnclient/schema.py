@@ -132,7 +132,8 @@ def _flag(text: str) -> bool:
 
 
 _SIGN_IN = (
-    Item("protocol", Kind.TEXT, "protocol", ("--protocol",), Panel.SIGN_IN, "The gateway's protocol.", "NAME"),
+    Item("protocol", Kind.TEXT, "protocol", ("--protocol",), Panel.SIGN_IN,
+         "The gateway's protocol, anyconnect if none is named; `vpnclient version` lists them.", "NAME"),
     Item("path", Kind.TEXT, "path", ("--path", "--usergroup", "-g"), Panel.SIGN_IN,
          "Path of the URL, if TARGET has none; some gateways choose the login group by it.", "PATH"),
     Item("user", Kind.TEXT, "user", ("--user", "-u"), Panel.SIGN_IN, "User name.", "NAME"),
