@@ -144,7 +144,7 @@ serve.command("nc")(serve_nc)
 @app.command()
 def demo(
     protocol: Annotated[str, typer.Argument(help="which protocol to show")] = "anyconnect",
-    seconds: Annotated[float, typer.Option(help="how long to move data, each way")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=1, help="how long to move data, each way")] = 3.0,
 ) -> None:
     """Show it all on this machine: a gateway and a client in two network namespaces, and nothing left behind."""
     from vpnclient.lab.demo import run_demo

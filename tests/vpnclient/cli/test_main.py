@@ -64,7 +64,12 @@ def test_an_unknown_command(word: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "hint"), [(("connect", "--quiet=yes", "h"), "connect"), (("profile", "show"), "profile show")]
+    ("words", "hint"),
+    [
+        (("connect", "--quiet=yes", "h"), "connect"),
+        (("profile", "show"), "profile show"),
+        (("lab", "demo", "--seconds", "0.5"), "lab demo"),  # iperf3 would take it for no end
+    ],
 )
 def test_a_wrong_use_leads_to_the_help_of_that_command(words: tuple[str, ...], hint: str) -> None:
     result = invoke(*words)
