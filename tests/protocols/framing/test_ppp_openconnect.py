@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from protocols.ppp.packet import Code, parse, parse_options
+from tests.protocols.framing.captures import assert_pings, assert_solicitation, capture
 from tests.protocols.framing.ppp_twins import F5, HDLC, IDS, IP6CP, IPCP, LCP, MAKERS, Twin
 
-DATA = Path(__file__).parents[2] / "data"
 FRAMINGS = [F5, HDLC]
-
-
-def capture(framing: str) -> list[bytes]:
-    """What came, a read each."""
-    lines = (DATA / f"openconnect-9.01-{framing}.hex").read_text().splitlines()
-    return [bytes.fromhex(line) for line in lines if not line.startswith("#")]
 
 
 def receive(maker: Callable[[str], Twin], framing: str, step: int = 0) -> tuple[list[tuple[int, bytes]], list[bytes]]:
@@ -48,8 +41,10 @@ def test_everything_is_understood(maker: Callable[[str], Twin], framing: str, st
         *[(IPCP, Code.CONFIGURE_ACK), (IP6CP, Code.CONFIGURE_ACK), (IPCP, Code.CONFIGURE_REQUEST)],
         (LCP, Code.ECHO_REQUEST), (LCP, Code.TERMINATE_REQUEST),
     ]  # fmt: skip
-    assert [packet[0] >> 4 for packet in packets] == [6, 4, 4]
-    assert all(packet[9] == 1 and packet[16:20] == bytes([10, 77, 0, 1]) for packet in packets[1:])  # the pings
+    solicitation, *pings = packets
+    assert_solicitation(solicitation)
+    assert len(pings) == 2
+    assert_pings(pings)
     request = parse(controls[0][1])
     kinds = [option.kind for option in parse_options(request.data)]
     assert kinds == ([1, 2, 5, 7, 8] if framing == HDLC else [1, 5, 7, 8])
