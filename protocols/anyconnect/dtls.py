@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
@@ -17,21 +18,29 @@ if TYPE_CHECKING:
     from transports.dtls import DtlsSettings
     from transports.link import DatagramLink
     from transports.tls import TlsStream
+    from transports.udp import UdpSocket
 
 FRAMING = "cstp-dtls"
 EXPORTER = "EXPORTER-openconnect-psk"
 PSK_SIZE = 32  # bytes
 PSK_IDENTITY = "psk"
 MARK = 4  # random bytes with which a probe begins
+PORT_TRIES, PORT_PAUSE = 10, 0.05  # tries at a local port that is in use; seconds between two
 LARGEST = 16384 + 256  # bytes of a datagram: the largest record, whatever the path takes
 
 
-def controller(terms: DtlsTerms, config: TunnelConfig) -> DtlsController:
+def controller(terms: DtlsTerms, config: TunnelConfig, *, one_port: bool = False) -> DtlsController:
+    """one_port: as DtlsController has it."""
     least = MIN_IPV6 if any(held.version == 6 for held in config.addresses) else MIN_TUNNEL
     # In the resumption modes the gateway has done the sum already (section 7).
     base = 0 if terms.mode.resumes else terms.base_mtu
     return DtlsController(
-        terms.timers, mtu=config.mtu, least=min(least, config.mtu), base=base, mark=secrets.token_bytes(MARK)
+        terms.timers,
+        mtu=config.mtu,
+        least=min(least, config.mtu),
+        base=base,
+        mark=secrets.token_bytes(MARK),
+        one_port=one_port,
     )
 
 
@@ -52,7 +61,7 @@ async def _open(dialer: Dialer, stream: TlsStream, terms: DtlsTerms, offer: Dtls
     from transports.errors import DtlsNotResumed
     from transports.link import DatagramLink, LinkDescription
 
-    socket = await dialer.datagrams(stream.peer_host, terms.port, local_port=local_port)
+    socket = await _socket(dialer, stream.peer_host, terms.port, local_port)
     try:
         dtls = Dtls(_settings(stream, terms, offer))
         try:
@@ -72,6 +81,18 @@ async def _open(dialer: Dialer, stream: TlsStream, terms: DtlsTerms, offer: Dtls
         return DatagramLink(socket, FRAMING, description=description, largest=LARGEST, dtls=dtls, options=options)
     finally:
         socket.close()
+
+
+async def _socket(dialer: Dialer, host: str, port: int, local_port: int) -> UdpSocket:
+    """A port of the user's choice may still be the link's before, which the pump is about to close."""
+    from transports.errors import Unreachable
+
+    for _ in range(PORT_TRIES if local_port else 0):
+        try:
+            return await dialer.datagrams(host, port, local_port=local_port)
+        except Unreachable:
+            await asyncio.sleep(PORT_PAUSE)
+    return await dialer.datagrams(host, port, local_port=local_port)
 
 
 def _settings(stream: TlsStream, terms: DtlsTerms, offer: DtlsOffer) -> DtlsSettings:

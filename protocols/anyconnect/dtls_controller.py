@@ -3,7 +3,7 @@
     WAITING --time--> OPENING --up--> PROVING --an answer, or patience--> UP
     OPENING --failed--> WAITING (60 s after its start)         any --hopeless--> OFF
     PROVING, UP --lost, silence, path too small--> OPENING (at once; again within 60 s: WAITING; after hopeless: OFF)
-    UP --rekey time--> UP, opening a second one that takes its place
+    UP --rekey time--> UP, opening a second one that takes its place; where there is one port for both: OPENING
 
 Packets go by DTLS in UP alone: a path that carries them one way only never sees one (Q22).
 Times: monotonic seconds.  Source: anyconnect.md sections 5.1, 6.1, 6.8 and 7.
@@ -42,14 +42,17 @@ class DtlsController:
     """mtu: as configured, bytes.  least: bytes that packets must have room for, whatever the path says.
 
     base: bytes of the largest outer packet as the gateway says it; 0: unknown, the tunnel's MTU stays (6.4).
-    mark: a few random bytes for probes.
+    mark: a few random bytes for probes.  one_port: the user chose the local port, which two links cannot share.
     """
 
-    def __init__(self, timers: DtlsTimers, *, mtu: int, least: int, base: int = 0, mark: bytes = b"") -> None:
+    def __init__(
+        self, timers: DtlsTimers, *, mtu: int, least: int, base: int = 0, mark: bytes = b"", one_port: bool = False
+    ) -> None:
         self.state = State.WAITING
         self._timers, self._most, self._least, self._base = timers, mtu, least, base
         self._dpd = timers.dpd or DEFAULT_DPD
         self._mark = mark  # of probes
+        self._one_port = one_port
         self._mtu = mtu  # in force
         self._began = -inf  # the last attempt
         self._opening = False  # an attempt is under way, perhaps beside a link that works
@@ -167,6 +170,9 @@ class DtlsController:
         self._began, self._retry_at, self._rekey_at = now, inf, inf
         if self.state not in (State.PROVING, State.UP):
             self.state = State.OPENING
+        elif self._one_port:
+            self.state, self._search, self._answer = State.OPENING, None, None
+            return [UseDatagrams(False, "DTLS is renewed"), CloseDatagrams(), OpenDatagrams()]
         return [OpenDatagrams()]
 
     def _silent(self, now: float) -> list[Action]:

@@ -51,7 +51,7 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
     if offer is not None and negotiated.dtls is not None:
         from protocols.anyconnect import dtls
 
-        life = dtls.controller(negotiated.dtls, config)
+        life = dtls.controller(negotiated.dtls, config, one_port=bool(wishes.local_port))
         tunnel.controller = CstpController(negotiated.timers, now, life)
         tunnel.datagrams = dtls.channel(dialer, stream, negotiated.dtls, offer, life, wishes.local_port)
     return tunnel

@@ -141,3 +141,19 @@ def test_a_rekey_makes_before_it_breaks(namespaces: Pair, run_dir: Path) -> None
         gateway.wait_for("DTLS for session", count=2)
         ours.stop()
         assert "reconnecting" not in [event["state"] for event in ours.seen if event["event"] == "state"]
+
+
+def test_a_rekey_with_a_local_port_of_the_users_choice(namespaces: Pair, run_dir: Path) -> None:
+    """One port for both associations: the first goes before the second comes, and TLS carries packets between."""
+    rekey = ("--rekey-time", "3", "--rekey-method", "ssl", "--tls-max", "1.2")
+    port = ("--dtls-local-port", "40123")
+    with (
+        lab_gateway(namespaces.gateway, namespaces.gateway_v4, *rekey) as gateway,
+        client(namespaces.client, *argv(gateway, *port), stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours,
+    ):
+        ours.wait_for("channel", name="DTLS")
+        gateway.wait_for("udp port 40123: DTLS for session", count=2)
+        ours.wait_for("channel", name="DTLS")
+        ping(namespaces.client, TUNNEL_V4)
+        ours.stop()
+        assert "reconnecting" not in [event["state"] for event in ours.seen if event["event"] == "state"]

@@ -173,6 +173,19 @@ def test_a_rekey_opens_a_second_one_beside_the_first() -> None:  # section 6.8
     assert found.state is State.UP  # packets go on
 
 
+def test_a_port_of_the_users_choice_is_given_back_before_a_rekey() -> None:
+    """A second socket could not be bound to it, and the keys would never be renewed."""
+    found = DtlsController(DtlsTimers(rekey=100), mtu=1400, least=576, one_port=True)
+    assert up(found, 1.0).on_time(Traffic(100.0, 100.0), 101.0)[:2] == [
+        UseDatagrams(False, "DTLS is renewed"),
+        CloseDatagrams(),
+    ]
+    assert found.state is State.OPENING
+    assert found.on_lost("late", 101.0) == []
+    found.on_up(LINK, 102.0)
+    assert found.state is State.PROVING
+
+
 def test_a_rekey_that_fails_leaves_the_first_and_is_tried_again() -> None:
     found = up(controller(DtlsTimers(rekey=100)), 1.0)
     found.on_time(Traffic(100.0, 100.0), 101.0)
