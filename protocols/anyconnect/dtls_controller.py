@@ -5,7 +5,8 @@
     PROVING, UP --lost, silence, path too small--> OPENING (at once; again within 60 s: WAITING; after hopeless: OFF)
     UP --rekey time--> UP, opening a second one that takes its place; where there is one port for both: OPENING
 
-Packets go by DTLS in UP alone: a path that carries them one way only never sees one (Q22).
+Packets go by DTLS in UP alone: a path that carries them one way only never sees one (Q22).  A path that dies silently
+is noticed within seconds of the first packet that goes unanswered, as TLS is there to carry on.
 Times: monotonic seconds.  Source: anyconnect.md sections 5.1, 6.1, 6.8 and 7.
 """
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 RETRY = 60.0  # seconds from the start of an attempt to that of the next
 DEFAULT_DPD = 30  # seconds, when the gateway wants none (Q22)
 HEADER = 1  # byte of type before a packet
+SUSPICION = 2.0  # seconds after something was sent: if nothing has come since, it may have gone nowhere
+ASK_EVERY = 1.0  # seconds, once it is suspected
+UNANSWERED = 4  # requests in a row; then packets go by TLS again, long before DPD would say so
 MOST_EXACT = 37  # bytes: what records of AEAD suites add at most; of others only a bound is known, which is larger
 
 
@@ -58,6 +62,8 @@ class DtlsController:
         self._opening = False  # an attempt is under way, perhaps beside a link that works
         self._retry_at = inf
         self._received_at = self._sent_at = self._dpd_at = -inf
+        self._unanswered = 0  # DPD requests since something came
+        self._waiting_since = inf  # what we sent then was the first that nothing has come after
         self._rekey_at = inf
         self._search: MtuSearch | None = None
         self._link: LinkDescription | None = None
@@ -78,7 +84,7 @@ class DtlsController:
         replaced = self.state is State.UP
         self._opening, self._link, self._told = False, link, ""
         self._received_at = self._sent_at = now
-        self._dpd_at = -inf
+        self._dpd_at, self._unanswered, self._waiting_since = -inf, 0, inf
         self._rekey_at = now + self._timers.rekey if self._timers.rekey else inf
         self._search = MtuSearch(self._least, self._largest(link), now, self._mark)
         self.state = State.UP if replaced else State.PROVING  # the same path: it is known to work
@@ -129,7 +135,7 @@ class DtlsController:
         return self._lower_to(room)
 
     def on_control(self, frame: Control, now: float) -> list[Action]:
-        self._received_at = max(self._received_at, now)
+        self._heard(now)
         match frame.kind:
             case Kind.DPD_REQUEST:
                 self._answer = frame.payload[:MAX_ANSWER]
@@ -140,11 +146,13 @@ class DtlsController:
     def on_time(self, traffic: Traffic, now: float) -> list[Action]:
         if self.state is State.OFF:
             return []
-        self._received_at = max(self._received_at, traffic.received_at)
+        self._heard(traffic.received_at)
         self._sent_at = max(self._sent_at, traffic.sent_at)
+        if self._sent_at > self._received_at:
+            self._waiting_since = min(self._waiting_since, self._sent_at)
         actions: list[Action] = []
         if self.state in (State.PROVING, State.UP):
-            if now >= self._received_at + 2 * self._dpd:
+            if now >= self._dead_at():
                 return self._silent(now)
             actions += [*self._answers(now), *self._probes(now), *self._signs_of_life(now)]
         if now >= min(self._retry_at, self._rekey_at):
@@ -156,7 +164,7 @@ class DtlsController:
             return inf
         due = min(self._retry_at, self._rekey_at)
         if self.state in (State.PROVING, State.UP):
-            due = min(due, self._received_at + 2 * self._dpd, self._dpd_due(), self._keepalive_due())
+            due = min(due, self._dead_at(), self._dpd_due(), self._keepalive_due())
             if self._answer is not None:
                 due = -inf
             if self._search is not None:
@@ -229,13 +237,25 @@ class DtlsController:
     def _signs_of_life(self, now: float) -> list[Action]:
         if now >= self._dpd_due():
             self._dpd_at = self._sent_at = now
+            self._unanswered += 1
+            self._waiting_since = min(self._waiting_since, now)
             return [Send(Control(Kind.DPD_REQUEST), datagrams=True)]
         if now >= self._keepalive_due():
             self._sent_at = now
             return [Send(Control(Kind.KEEPALIVE), datagrams=True)]
         return []
 
+    def _heard(self, at: float) -> None:
+        if at > self._received_at:
+            self._received_at, self._unanswered, self._waiting_since = at, 0, inf
+
+    def _dead_at(self) -> float:
+        dead = self._received_at + 2 * self._dpd
+        return min(dead, self._dpd_at + ASK_EVERY) if self._unanswered >= UNANSWERED else dead
+
     def _dpd_due(self) -> float:
+        if self.state is State.UP and self._waiting_since < inf:
+            return max(self._waiting_since + SUSPICION, self._dpd_at + ASK_EVERY)
         if self._dpd_at > self._received_at:
             return self._dpd_at + self._dpd / 2
         return self._received_at + self._dpd

@@ -137,17 +137,38 @@ def test_a_working_one_that_dies_is_opened_again_at_once_then_each_minute() -> N
     assert found.on_lost("again", 103.0) == []  # there is none to lose
 
 
+ASK = Send(Control(Kind.DPD_REQUEST), datagrams=True)
+
+
 @pytest.mark.parametrize(("given", "used"), [(0, DEFAULT_DPD), (5, 5)])
 def test_silence_is_asked_about_and_ends_it(given: int, used: int) -> None:  # Q22
     found = up(controller(DtlsTimers(dpd=given)), 1.0)
     assert found.deadline() == 1.0 + used
-    ask = Send(Control(Kind.DPD_REQUEST), datagrams=True)
-    assert found.on_time(Traffic(1.0, 1.0), 1.0 + used) == [ask]
-    assert found.deadline() == 1.0 + used * 1.5
-    assert found.on_time(Traffic(1.0, 1.0), 1.0 + used * 1.5) == [ask]
-    actions = found.on_time(Traffic(1.0, 1.0), 1.0 + used * 2)
-    assert actions[:2] == [UseDatagrams(False, f"nothing came by DTLS for {2 * used} s"), CloseDatagrams()]
+    for later in (0, 2, 3, 4):  # the first when DPD is due; what goes unanswered then is asked again soon
+        assert found.deadline() == 1.0 + used + later
+        assert found.on_time(Traffic(1.0, 1.0), 1.0 + used + later) == [ASK]
+    actions = found.on_time(Traffic(1.0, 1.0), 1.0 + used + 5)
+    assert actions[:2] == [UseDatagrams(False, f"nothing came by DTLS for {used + 5} s"), CloseDatagrams()]
     assert found.state in (State.WAITING, State.OPENING)
+
+
+def test_packets_that_go_unanswered_are_not_sent_into_the_dark_for_long() -> None:
+    """A firewall that shuts silently: DPD alone would take a minute to tell."""
+    found = up(controller(DtlsTimers(dpd=30)), 1.0)
+    assert found.on_time(Traffic(100.0, 101.0), 101.0) == []  # sent a moment later than heard: as ever
+    assert found.deadline() == 103.0
+    sent = [found.on_time(Traffic(100.0, 101.0), now) for now in (103.0, 104.0, 105.0, 106.0)]
+    assert sent == [[ASK]] * 4
+    assert UseDatagrams(False, "nothing came by DTLS for 7 s") in found.on_time(Traffic(100.0, 101.0), 107.0)
+
+
+def test_one_answer_clears_the_suspicion() -> None:
+    found = up(controller(DtlsTimers(dpd=30)), 1.0)
+    for _ in range(3):
+        found.on_time(Traffic(100.0, 103.0), 103.0)
+        found.on_control(Control(Kind.DPD_RESPONSE), 103.1)
+        assert found.on_time(Traffic(103.1, 104.0), 104.0) == []
+    assert found.state is State.UP
 
 
 def test_traffic_proves_life_and_keepalives_fill_silence() -> None:
