@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
-from protocols.base import Control, Send, Traffic
+from protocols.base import Control, Send, Traffic, Warn
 from protocols.errors import NegotiationFailed
 from protocols.ppp.engine import Engine, Phase
 from protocols.ppp.opening import Opening, Options
 from vpnclient.lab.site import Hangup, ServerAction
+
+PATIENCE = 3.0  # seconds for a client to close the link that it has ended
 
 
 class PppOpening:
@@ -40,12 +43,15 @@ class PppOpening:
 class PppServer:
     """One link of one session.  expires_at: monotonic seconds; then the session ends.
 
-    A client that ends the link may come back until it logs out, or its session expires.
+    A client that ends the link closes it itself: openconnect fails to log out if we are quicker.  It may come back
+    until it logs out, or its session expires.
     """
 
     def __init__(self, engine: Engine, *, expires_at: float) -> None:
         self._engine, self._expires_at = engine, expires_at
         self._over = False
+        self._hangup = Hangup("", forget=False)
+        self._hangup_at = math.inf
 
     def on_controls(self, frames: Sequence[Control], now: float) -> list[ServerAction]:
         """Raises ProtocolError."""
@@ -58,13 +64,13 @@ class PppServer:
 
     def on_time(self, traffic: Traffic, now: float) -> list[ServerAction]:
         if self._over:
-            return []
+            return [self._hangup] if now >= self._hangup_at else []
         if now >= self._expires_at:
             return self.farewell("session timeout")
         return self._act(self._engine.on_time(now, traffic.received_at), now)
 
     def deadline(self) -> float:
-        return min(self._engine.deadline(), self._expires_at)
+        return self._hangup_at if self._over else min(self._engine.deadline(), self._expires_at)
 
     def farewell(self, reason: str) -> list[ServerAction]:
         self._over = True
@@ -73,10 +79,12 @@ class PppServer:
 
     def _act(self, frames: list[Control], now: float) -> list[ServerAction]:
         actions: list[ServerAction] = [Send(frame) for frame in frames]
-        if self._engine.phase is Phase.ENDED:
-            said = f": {self._engine.reason}" if self._engine.reason else ""
-            actions.append(Hangup(f"the client ended the link{said}", forget=False))
-        elif self._engine.phase is Phase.DEAD:
-            actions.append(Hangup(f"silent for {self._engine.silence(now):.0f} s", forget=False))
         self._over = self._engine.phase in (Phase.ENDED, Phase.DEAD)
+        if self._engine.phase is Phase.DEAD:
+            actions.append(Hangup(f"silent for {self._engine.silence(now):.0f} s", forget=False))
+        elif self._engine.phase is Phase.ENDED:
+            said = f": {self._engine.reason}" if self._engine.reason else ""
+            self._hangup = Hangup(f"the client ended the link{said}", forget=False)
+            self._hangup_at = now + PATIENCE
+            actions.append(Warn(self._hangup.reason))
         return actions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from protocols.base import Control, Send, Traffic
+from protocols.base import Control, Send, Traffic, Warn
 from protocols.errors import NegotiationFailed
 from protocols.ppp.engine import Engine, Wishes
 from protocols.ppp.ipcp import IpcpWishes
@@ -13,7 +13,7 @@ from protocols.ppp.packet import Packet, Proto
 from tests.protocols.ppp.peers import counting, lcp
 from tests.protocols.ppp.test_engine import CLIENT, F5_LCP, GATEWAY, OWN, SERVER, opened
 from tests.protocols.refusals import refused
-from vpnclient.lab.ppp import PppOpening, PppServer
+from vpnclient.lab.ppp import PATIENCE, PppOpening, PppServer
 from vpnclient.lab.site import Hangup, Negotiates
 
 SILENT = Traffic(-inf, -inf)
@@ -46,14 +46,15 @@ def test_a_client_that_ends_it_while_it_is_negotiated() -> None:
         gateway.feed(bytes.fromhex("f5000017ff03c02105070013") + b"changed my mind")
 
 
-def test_a_client_that_leaves_may_come_back() -> None:
+def test_a_client_that_leaves_closes_the_link_itself_and_may_come_back() -> None:
     gateway = server()
-    ack, hangup = gateway.on_controls([lcp("05030004"), lcp("09070004")], 1.0)
+    ack, told = gateway.on_controls([lcp("05030004"), lcp("09070004")], 1.0)
     assert isinstance(ack, Send) and ack.frame.payload.hex() == "06030004"
-    assert hangup == Hangup("the client ended the link", forget=False)
-    assert gateway.on_time(SILENT, 1.0) == []
+    assert told == Warn("the client ended the link")
+    assert gateway.on_time(SILENT, 1.0) == [] and gateway.deadline() == 1.0 + PATIENCE
+    assert gateway.on_time(SILENT, gateway.deadline()) == [Hangup("the client ended the link", forget=False)]
     (_, said) = server().on_controls([Control(Proto.LCP, Packet(5, 1, b"bye").encode())], 1.0)
-    assert said == Hangup("the client ended the link: bye", forget=False)
+    assert said == Warn("the client ended the link: bye")
 
 
 def test_every_echo_is_answered() -> None:
