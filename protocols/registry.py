@@ -20,6 +20,7 @@ FRAMINGS = "vpnclient.framings"
 BUILT_IN = {
     "anyconnect": "protocols.anyconnect:AnyConnect",
     "f5": "protocols.f5:F5",
+    "fortinet": "protocols.fortinet:Fortinet",
     "gp": "protocols.gp:GlobalProtect",
     "nc": "protocols.nc:NetworkConnect",
 }

@@ -39,6 +39,7 @@ SANS_IO = (
         )
     ),
     *(f"protocols/f5/{name}.py" for name in ("options", "profiles", "config", "page", "script")),
+    *(f"protocols/fortinet/{name}.py" for name in ("answers", "bodies", "config", "document", "standing")),
 )
 
 

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from protocols.base import Address, Interface, Network, TunnelConfig
 from protocols.errors import ConfigurationRefused
-from protocols.f5.notes import Notes
 from protocols.f5.options import Options
+from protocols.notes import Notes
 from protocols.ppp.ipcp import Kind
 
 IDLE, SESSION = "idle_session_timeout", "F5_ST"

@@ -15,9 +15,9 @@ from typing import TypeVar
 from protocols import markup, networks
 from protocols.base import Address, Network, Secret
 from protocols.errors import ConfigurationRefused
-from protocols.f5.notes import Notes
 from protocols.f5.profiles import document
 from protocols.networks import shown
+from protocols.notes import Notes
 from protocols.text import clean
 
 T = TypeVar("T")

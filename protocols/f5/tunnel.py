@@ -23,7 +23,7 @@ from protocols.errors import (
 from protocols.f5 import config, cookies, options, profiles, request
 from protocols.f5.errors import SessionRejected
 from protocols.f5.handover import RESOURCE
-from protocols.f5.notes import Notes
+from protocols.notes import Notes
 from protocols.ppp import mtu
 from protocols.ppp.controller import PppController, Timers
 from protocols.ppp.engine import Engine, Wishes

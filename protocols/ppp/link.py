@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from protocols.errors import ConfigurationRefused
 from protocols.ppp.engine import Engine, Phase
 from protocols.ppp.opening import Opening
 from transports.errors import ConnectionLost, Truncated
 
-if TYPE_CHECKING:
-    from transports.tls import TlsStream
+
+class ByteStream(Protocol):
+    """What is needed of a TLS stream."""
+
+    async def read(self) -> bytes: ...
+
+    async def write(self, data: bytes) -> None: ...
 
 
-async def negotiate(stream: TlsStream, framing: str, engine: Engine, first: bytes) -> Opening:
+async def negotiate(stream: ByteStream, framing: str, engine: Engine, first: bytes) -> Opening:
     """Until packets may flow.  first: framing that was read already.  Begin counts from the loop's time.
 
     Raises NegotiationFailed, ConfigurationRefused, TransportError.
@@ -44,7 +49,7 @@ async def negotiate(stream: TlsStream, framing: str, engine: Engine, first: byte
     return opening
 
 
-async def _write(stream: TlsStream, records: list[bytes]) -> None:
+async def _write(stream: ByteStream, records: list[bytes]) -> None:
     for record in records:
         await stream.write(record)
 

@@ -21,6 +21,7 @@ from transports.errors import TransportError
 from transports.identity import Identity, load_identity
 from transports.tls import ServerContext, read_certificates
 from vpnclient.cli.lab_f5 import serve_f5
+from vpnclient.cli.lab_fortinet import serve_fortinet
 from vpnclient.cli.lab_gp import serve_gp
 from vpnclient.cli.lab_nc import serve_nc
 from vpnclient.errors import NotPermitted, UsageError
@@ -137,6 +138,7 @@ def serve_anyconnect(
 
 
 serve.command("f5")(serve_f5)
+serve.command("fortinet")(serve_fortinet)
 serve.command("gp")(serve_gp)
 serve.command("nc")(serve_nc)
 

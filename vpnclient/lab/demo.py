@@ -27,9 +27,9 @@ from vpnclient.lab.demo_traffic import ping, transfer
 from vpnclient.lab.netns import LabError, Pair, Snapshot, pair
 from vpnclient.lab.programs import Event, Program, events_until_connected, gateway_facts, program, way_of_packets
 
-PROTOCOLS = ("anyconnect", "f5", "gp", "nc")
+PROTOCOLS = ("anyconnect", "f5", "fortinet", "gp", "nc")
 ONLY_IPV4 = frozenset({"nc"})
-ONLY_TLS = frozenset({"f5"})  # of the others packets go by UDP in the end
+ONLY_TLS = frozenset({"f5", "fortinet"})  # of the others packets go by UDP in the end
 USER = "demo"
 CONNECT_LIMIT = 30.0  # seconds
 EXCLUDED = "198.51.100.0/24"  # shown as a network that stays outside the tunnel

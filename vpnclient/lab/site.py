@@ -114,7 +114,7 @@ class OpenTunnel:
     controller: ServerController
     options: tuple[tuple[str, bytes], ...] = ()  # of a framing of the engine
     opening: Opening | None = None
-    head: bytes = b""  # sent as it is, in place of an HTTP answer
+    head: bytes | None = None  # sent as it is, in place of an HTTP answer; empty: nothing is said
 
 
 @runtime_checkable

@@ -124,13 +124,15 @@ class HttpServer:
             await self._send(*events)
         return not page.close
 
-    async def switch(self, reason: str, headers: Headers, head: bytes = b"") -> bytes:
+    async def switch(self, reason: str, headers: Headers, head: bytes | None = None) -> bytes:
         """Answer the request for a tunnel with 200, the last of HTTP; the bytes that the client sent after its head.
 
-        head: what is sent in place of that.
+        head: what is sent in place of that; empty: nothing.
         """
         lines = [f"HTTP/1.1 200 {reason}", *(f"{name}: {value}" for name, value in (SERVER, *_clean(headers)))]
-        await self._stream.write(head or "\r\n".join([*lines, "", ""]).encode("ascii"))
+        said = "\r\n".join([*lines, "", ""]).encode("ascii") if head is None else head
+        if said:
+            await self._stream.write(said)
         rest, _ = self._http.trailing_data
         return bytes(rest)
 

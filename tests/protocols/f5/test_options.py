@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from protocols.base import Secret, TunnelConfig
 from protocols.errors import ConfigurationRefused, CookieRejected
 from protocols.f5 import config
-from protocols.f5.notes import MAX_WARNINGS, Notes
 from protocols.f5.options import Options, parse
+from protocols.notes import MAX_WARNINGS, Notes
 from tests.protocols.refusals import refused
 
 NEEDED = {"ur_Z": "/Common/lab1", "Session_ID": "abc123", "IPV4_0": "1"}

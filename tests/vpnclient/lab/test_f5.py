@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from protocols.base import Secret
 from protocols.f5 import options, page, profiles, script
 from protocols.f5.model import LoginForm
-from protocols.f5.notes import Notes
+from protocols.notes import Notes
 from vpnclient.lab.f5 import ATTEMPT_LIFE, F5Site, F5Variants
 from vpnclient.lab.settings import LabSettings
 from vpnclient.lab.site import OpensTunnels, OpenTunnel, Page, Request

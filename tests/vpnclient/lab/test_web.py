@@ -152,3 +152,15 @@ def test_a_request_without_any_header_is_taken(cut: int) -> None:
     request, first, answer = asyncio.run(talk())
     assert request is not None and request.target == "/tunnel?user=u"
     assert (first, answer) == (b"frames", b"START")
+
+
+def test_a_tunnel_may_be_opened_in_silence() -> None:
+    """Fortinet says nothing at all."""
+
+    async def talk() -> tuple[bytes, bytes]:
+        stream = MemoryStream([b"GET /tunnel HTTP/1.1\r\nHost: lab\r\n\r\nframes"])
+        server = HttpServer(stream, b"", lambda method, target: True)
+        await server.next_request()
+        return await server.switch("", (), b""), stream.sent
+
+    assert asyncio.run(talk()) == (b"frames", b"")
