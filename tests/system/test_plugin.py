@@ -62,7 +62,7 @@ def notes(ours: Client) -> list[str]:
 
 
 def test_it_is_listed(installed: None) -> None:
-    for words, what in ((["version"], "anyconnect, lantern"), (["lab", "serve", "--help"], "lantern")):
+    for words, what in ((["version"], ", lantern"), (["lab", "serve", "--help"], "lantern")):
         done = subprocess.run([sys.executable, "-m", "vpnclient", *words], capture_output=True, text=True, check=True)
         assert what in done.stdout
 
