@@ -38,7 +38,7 @@ def argv(gateway: LabGateway, *more: str) -> tuple[str, ...]:
 # --- openconnect ---
 
 
-def test_openconnect_passes_traffic_both_ways(namespaces: Pair) -> None:
+def test_openconnect_passes_traffic_both_ways_and_logs_out(namespaces: Pair) -> None:
     before = namespaces.gateway.snapshot()
     options = ("--route", "10.95.0.0/16", "--route", "fd95::/48", "--dns", TUNNEL_V4, "--default-domain", "lab.example")
     with (
@@ -60,7 +60,8 @@ def test_openconnect_passes_traffic_both_ways(namespaces: Pair) -> None:
         assert (told["CISCO_SPLIT_INC_0_ADDR"], told["CISCO_SPLIT_INC_0_MASKLEN"]) == ("10.95.0.0", "16")
         assert (told["INTERNAL_IP4_DNS"], told["CISCO_DEF_DOMAIN"]) == (TUNNEL_V4, "lab.example")
         assert peer.stop() == 0
-        gateway.wait_for("link closed")  # its logout is its own affair: it may be cancelled by its reconnecting
+        gateway.wait_for("cookie dead")
+        assert "GET /remote/logout: 200" in gateway.log
         assert gateway.program.stop(signal.SIGTERM) == 0
     assert before.differences(namespaces.gateway.snapshot()) == []
 
