@@ -20,7 +20,7 @@
 
 enum {
 	TX_BATCH = 192,			/* packets read from the device a turn */
-	RX_ROUNDS = 1,			/* system calls to receive a turn: some hundred packets, when they come joined */
+	RX_DATAGRAMS = 256,		/* a turn, good ones and others: from there on the device has its turn */
 	MAX_FRAME_GROWTH = 128		/* bytes that a framing adds at most, its header included */
 };
 
@@ -295,13 +295,15 @@ static void reply(struct ve_link *link)
 static void receive(struct ve_pump *p)
 {
 	size_t packets = 0;
-	int round, got = 0, rc = VE_OK;
+	int more = 1, seen = 0, got = 0, rc = VE_OK;
 
-	for (round = 0; round < RX_ROUNDS && rc == VE_OK && !p->failed; round++) {
+	while (more && seen < RX_DATAGRAMS && rc == VE_OK && !p->failed) {
 		got = ve_datagrams_receive(p->link->socket);
 		if (got <= 0)
 			break;
+		seen += got;
 		p->genuine = 0;
+		more = ve_datagrams_more(p->link->socket);	/* a peer that sends singly fills few buffers a call */
 		rc = open_datagrams(p, &packets);
 		if (p->genuine) {	/* what anybody can forge is no sign of life */
 			p->stats.last_rx_datagram_ns = ve_pump_clock();
@@ -309,6 +311,8 @@ static void receive(struct ve_pump *p)
 		}
 	}
 	ve_pace_read(&p->link_pace, ve_pump_clock(), packets);
+	if (got > 0 && more)
+		p->link_pace.next = 0;		/* no pause before what waits already */
 	if (rc == VE_EOF)
 		lose(p, "the gateway closed the DTLS association");
 	else if (rc == VE_ERROR)
