@@ -73,7 +73,7 @@ def arrived(receiver: Datagrams, count: int) -> list[bytes]:
 bursts = st.lists(st.tuples(st.integers(1, LARGEST), st.integers(1, 40)), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bursts=bursts, offload=st.sampled_from(MODES))
 def test_any_sequence_of_sizes_arrives_as_it_is(bursts: list[tuple[int, int]], offload: UdpOffload) -> None:
     sizes = [size for size, count in bursts for _ in range(count)]
@@ -89,7 +89,7 @@ def test_any_sequence_of_sizes_arrives_as_it_is(bursts: list[tuple[int, int]], o
         assert (receiver.stats().rx_datagrams, receiver.stats().rx_bytes) == (len(sizes), sum(sizes))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(bursts=bursts)
 def test_a_batch_leaves_in_as_few_runs_as_the_definition_says(bursts: list[tuple[int, int]]) -> None:
     sizes = [size for size, count in bursts for _ in range(count)]

@@ -208,7 +208,7 @@ class Model:
 
 
 @pytest.mark.parametrize(("mode", "cipher"), [SUITES[0], SUITES[2], SUITES[3]])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(script=steps, server_sends=st.booleans())
 def test_what_is_sent_arrives_once(mode: Mode, cipher: str, script: list[tuple[str, int]], server_sends: bool) -> None:
     client, server = established(mode, cipher)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transports.superpackets import JOINS, Join, is_right, native_join, packet, super_packet
@@ -150,7 +150,7 @@ def random_super(draw: st.DrawFn, largest: int = 9000) -> tuple[Vnet, bytes]:
 supers = st.composite(random_super)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(supers())
 def test_what_is_cut_is_all_of_it_and_right(one: tuple[Vnet, bytes]) -> None:
     vnet, whole = one
@@ -381,7 +381,7 @@ def without_ident(one: bytes) -> bytes:
     return one[:4] + one[6:10] + one[12:] if one[0] >> 4 == 4 and one[6] & 0x40 else one
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(batches())
 def test_what_is_joined_comes_apart_again_in_order(packets: list[bytes]) -> None:
     out = join(packets)

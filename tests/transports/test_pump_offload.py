@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from protocols.errors import MalformedFrame
 from protocols.framing.cstp import MAX_SENT, Decoder, Encoder
 from tests.transports.namespace import in_own_namespace, ip
+from tests.transports.resting import assert_it_costs_no_time
 from tests.transports.superpackets import is_right, packet, super_packet, written
 from tests.transports.test_offload import GOOD, LIES, WHOLE, reference_cut, supers
 from tests.transports.tlspair import TIMEOUT, End, tls_pair
@@ -90,7 +91,7 @@ both = pytest.mark.parametrize("name", ["engine", "python"])
 def test_super_packets_are_cut_as_the_reference_does(name: str) -> None:
     with opened(name, mtu=16000) as bench:
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=60)
         @given(supers())
         def check(one: tuple[Vnet, bytes]) -> None:
             vnet, whole = one
@@ -124,7 +125,7 @@ def until(condition: Any) -> None:
 def test_headers_of_any_bytes_are_judged_as_the_reference_does(name: str) -> None:
     with opened(name, mtu=16000) as bench:
 
-        @settings(max_examples=150, deadline=None)
+        @settings(max_examples=150)
         @given(st.binary(min_size=10, max_size=10), st.integers(0, 9), st.integers(0, 255), st.integers(1, len(WHOLE)))
         def check(noise: bytes, at: int, value: int, length: int) -> None:
             near = GOOD.pack()[:at] + bytes([value]) + GOOD.pack()[at + 1 :]
@@ -158,14 +159,8 @@ def test_a_full_link_keeps_the_segments_that_are_not_cut_yet(name: str) -> None:
         wholes = [super_packet(packet(bytes([i]) * 50000, seq=i), 1000) for i in range(60)]
         for vnet, whole in wholes:
             bench.kernel.send(vnet.pack() + whole)
-        reads = -1
-        while reads != bench.pump.stats().device_reads:
-            reads = bench.pump.stats().device_reads
-            time.sleep(0.1)
-        assert bench.pump.stats().tx_packets < 3000
-        wakeups = bench.pump.stats().wakeups
-        time.sleep(0.1)
-        assert bench.pump.stats().wakeups == wakeups
+        assert_it_costs_no_time(bench.pump)
+        assert 0 < bench.pump.stats().tx_packets < 3000
         assert bench.pump.send_control(7)  # a control frame does not overwrite them
         records = [bench.peer.read() for _ in range(3001)]
         data = [one[8:] for one in records if one[6] == 0]
@@ -260,7 +255,7 @@ def test_the_kernel_cuts_as_the_reference_does() -> None:
         with ExitStack() as stack:
             source, target = forwarding(stack)
 
-            @settings(max_examples=40, deadline=None, phases=[Phase.generate], derandomize=True)
+            @settings(max_examples=40, phases=[Phase.generate], derandomize=True)
             @given(supers())
             def check(one: tuple[Vnet, bytes]) -> None:
                 vnet, whole = one

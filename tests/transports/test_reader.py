@@ -42,7 +42,7 @@ def test_what_is_not_released_fills_the_ring() -> None:
         assert reader.batch() == [ipv4(60000)] * 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(20, 9000), min_size=1, max_size=8), max_size=30))
 def test_everything_injected_is_read_in_order(bursts: list[list[int]]) -> None:
     with double.rings(SMALL) as rings:

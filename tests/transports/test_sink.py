@@ -369,7 +369,7 @@ def played(name: str, script: list[Step]) -> tuple[list[object], list[bytes], li
 
 
 @pytest.mark.parametrize("name", EVERY)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps)
 def test_every_sink_does_as_the_reference(name: str, script: list[Step]) -> None:
     """The same answers, the same packets in the same order, the same counts; only an expansion may find no room."""

@@ -122,7 +122,7 @@ class Comparison:
         self.driver.give_back(self.model.head)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from([0, SMALL - 4, SMALL - 1504]), steps)
 def test_every_index_is_the_model_s(start: int, script: list[tuple[str, int, int]]) -> None:
     comparison = Comparison(start)

@@ -15,7 +15,7 @@ from tests.transports.tls13_peer import ALERT, ASKING, CLOSE_NOTIFY, DATA, HANDS
 from transports.engine import ffi, lib, text
 
 SIDES = pytest.mark.parametrize("server", [True, False], ids=["the peer is the server", "the peer is the client"])
-ROUNDS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ROUNDS = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def take_over(peer: Peer) -> int:

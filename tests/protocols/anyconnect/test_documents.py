@@ -214,7 +214,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.binary(max_size=400)
     | st.lists(_PIECES | st.text(max_size=5), max_size=40).map(

@@ -379,7 +379,7 @@ _VALUES = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(_NAMES | st.text(max_size=8), _VALUES), max_size=20), st.booleans(), st.booleans())
 def test_any_headers_are_a_configuration_or_a_named_error(
     headers: list[tuple[str, str]], complete: bool, ipv6: bool

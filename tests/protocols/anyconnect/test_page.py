@@ -44,7 +44,7 @@ def test_a_page_without_a_usable_form_is_a_named_error(body: bytes) -> None:
         parse(body)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=300) | st.text(alphabet="<>/=\"' abforminputselect\x00&;!-", max_size=200).map(str.encode))
 def test_any_bytes_are_a_page_or_a_named_error(body: bytes) -> None:
     try:

@@ -582,7 +582,7 @@ _ANSWERS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(_ANSWERS, max_size=12), st.booleans(), st.booleans())
 def test_any_gateway_gives_a_ticket_or_a_named_error(
     script: list[Response | Exception], xml: bool, certificate: bool

@@ -13,7 +13,7 @@ from protocols.errors import MalformedAnswer
 from vpnclient.cli.ticket import as_shell, fields, quoted
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), max_size=40))
 def test_a_shell_reads_back_what_was_quoted(text: str) -> None:
     script = f'X={quoted(text)}; printf %s "$X"'
