@@ -356,6 +356,14 @@ class Controller(Protocol):
         """Frames that end the session at the gateway (the user asked to stop)."""
 
 
+@runtime_checkable
+class LearnsPathMtu(Protocol):
+    """An optional part of a Controller whose tunnel is a datagram link alone."""
+
+    def on_path_mtu(self, mtu: int, now: float) -> list[Action]:
+        """The way to the gateway takes IP packets of at most so many bytes, as the kernel has learned."""
+
+
 class DatagramController(Protocol):
     """The sans-IO life of a datagram channel beside a stream; it comes and goes while the stream stays.
 

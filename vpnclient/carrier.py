@@ -22,6 +22,7 @@ from protocols.base import (
     Dismissed,
     Ended,
     Errand,
+    LearnsPathMtu,
     OpenDatagrams,
     Reconnect,
     Rekey,
@@ -216,6 +217,8 @@ class Carrier:
     def _path_mtu(self, mtu: int, now: float) -> None:
         if self._channel is not None:
             self._act(self._channel.controller.on_path_mtu(mtu, now), now)
+        elif isinstance(self._controller, LearnsPathMtu):
+            self._act(self._controller.on_path_mtu(mtu, now), now)
 
     def _attach(self, link: DatagramLink) -> None:
         """Raises EngineError."""

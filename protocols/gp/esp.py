@@ -2,6 +2,7 @@
 
     Probe           PROBING --reply--> up          --5 s after getconfig--> over: GPST
     EspController   UP --silence for 2 D--> DEAD: Reconnect, over GPST with the same configuration
+                       --path too narrow--> DEAD, likewise
                        --new keys due--> DONE: Reconnect, planned
                        --host report due--> UP: an errand beside it
 
@@ -11,12 +12,14 @@ Traffic is held back until a probe is answered; authentic packets before that do
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
 
-from protocols.base import Action, Control, Errand, Reconnect, Send, Traffic
+from protocols.base import Action, Control, Errand, Reconnect, Send, SetMtu, Traffic
 from protocols.errors import UnexpectedFrame
 from protocols.framing.esp import LOW_NUMBER, Decoder, Encoder, Kind
+from protocols.framing.esp_mtu import largest_inner
 from protocols.gp import ping
 from protocols.gp.ipsec import EspParameters
 from protocols.gp.life import LEAST_DPD, Deadlines, Schedule
@@ -87,6 +90,15 @@ class State(Enum):
     DONE = "done"
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Bytes of inner packet.  mtu: the tunnel's.  least: what its families need.  outer_ipv6: of the way there."""
+
+    mtu: int
+    least: int
+    outer_ipv6: bool
+
+
 class EspController:
     """One link.  report: makes a host report on a connection of its own, and says what is to be done then."""
 
@@ -95,6 +107,7 @@ class EspController:
         schedule: Schedule,
         parameters: EspParameters,
         report: Callable[[], Awaitable[list[Action]]],
+        size: Size,
         *,
         now: float,
         sent: int,
@@ -102,7 +115,7 @@ class EspController:
         """sent: how many probes went out before."""
         self.state = State.UP
         self._dpd, self._deadlines = max(schedule.dpd, LEAST_DPD), Deadlines(schedule)
-        self._parameters, self._report = parameters, report
+        self._parameters, self._report, self._size = parameters, report, size
         self._before = self._sent = sent
         self._received_at, self._asked_at = now, -inf
 
@@ -124,6 +137,17 @@ class EspController:
             return rekey
         reports: list[Action] = [Errand(self._report)] if self._deadlines.report_due(now) else []
         return [*reports, *self._deadlines.warnings(now), *self._probes(now)]
+
+    def on_path_mtu(self, mtu: int, now: float) -> list[Action]:
+        """Smaller packets from now on; over TLS they may be of any size."""
+        fits = largest_inner(mtu, self._parameters.suite, outer_ipv6=self._size.outer_ipv6)
+        if self.state is not State.UP or fits >= self._size.mtu:
+            return []
+        if fits < self._size.least:
+            self.state = State.DEAD
+            return [Reconnect(f"ESP: the way takes {mtu} bytes, too few for packets of {self._size.least}")]
+        self._size = replace(self._size, mtu=fits)
+        return [SetMtu(fits)]
 
     def deadline(self) -> float:
         if self.state is not State.UP:

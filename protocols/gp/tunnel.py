@@ -23,7 +23,7 @@ from protocols.gp import answers, config, formdata, hip
 from protocols.gp.config import GatewayConfig
 from protocols.gp.controller import GpstController
 from protocols.gp.cookie import SessionCookie
-from protocols.gp.esp import EspController, State
+from protocols.gp.esp import EspController, Size, State
 from protocols.gp.exchange import Exchange
 from protocols.gp.gpst import FRAMING, open_gpst
 from protocols.gp.identity import APP_VERSION, MAX_VERSION, Identity
@@ -133,7 +133,9 @@ class Attempt:
             self.config = replace(self.config, warnings=(*self.config.warnings, said))
             return None
         link, sent = opened
-        self.controller = EspController(self.schedule, parameters, self._report_again, now=_clock(), sent=sent)
+        least = config.LEAST_IPV6 if _has_ipv6(self.config) else config.LEAST_MTU
+        size = Size(self.config.mtu, least, _is_ipv6(gateway))
+        self.controller = EspController(self.schedule, parameters, self._report_again, size, now=_clock(), sent=sent)
         return Tunnel(None, b"", "esp", self.config, self.controller, link=link)
 
     async def _over_tls(self) -> Tunnel:
@@ -209,7 +211,7 @@ def _checker(wishes: TunnelOptions) -> hip.HostChecker | None:
 
 def completed(found: GatewayConfig, wishes: TunnelOptions, gateway: str, port: int) -> TunnelConfig:
     """With an MTU: the user's, the gateway's, or what the way to the gateway leaves room for (esp.md section 9)."""
-    has_ipv6 = any(one.version == 6 for one in found.config.addresses)
+    has_ipv6 = _has_ipv6(found.config)
     path = max(wishes.base_mtu or path_mtu(gateway, port) or DEFAULT_PATH, LEAST_PATH)
     mtu = found.config.mtu or fitting_mtu(path, found, outer_ipv6=_is_ipv6(gateway), inner_ipv6=has_ipv6)
     if wishes.mtu:
@@ -226,6 +228,10 @@ def fitting_mtu(path: int, found: GatewayConfig, *, outer_ipv6: bool, inner_ipv6
     if found.esp is not None:
         return tunnel_mtu(path, found.esp.suite, outer_ipv6=outer_ipv6, inner_ipv6=inner_ipv6).mtu
     return path - (40 if outer_ipv6 else 20) - TCP_HEADER - HEADER.size - TLS_RECORD
+
+
+def _has_ipv6(held: TunnelConfig) -> bool:
+    return any(one.version == 6 for one in held.addresses)
 
 
 def _is_ipv6(address: str) -> bool:

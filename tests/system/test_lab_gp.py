@@ -316,6 +316,35 @@ def test_esp_that_dies_is_followed_by_tls(namespaces: Pair, run_dir: Path) -> No
         gateway.wait_for("cookie dead")
 
 
+def test_a_way_that_grows_narrow(namespaces: Pair, run_dir: Path) -> None:
+    """Smaller packets by ESP; where IPv6's would not fit any more, TLS."""
+    with (
+        lab_gateway(namespaces.gateway, namespaces.gateway_v4, *ROUTES, protocol="gp") as gateway,
+        client(namespaces.client, *argv(gateway, *BY_PASSWORD), stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours,
+    ):
+        device = ours.connected()["interface"]
+        large = ("ping", "-n", "-c", "1", "-W", "1", "-M", "dont", "-s", "1300", TUNNEL_V4)
+        namespaces.client.run(*large)
+        namespaces.client.ip("link", "set", "dev", namespaces.device, "mtu", "1400")
+        until_device_has(namespaces.client, device, "mtu 1326", *large)
+        namespaces.client.run("ping", "-n", "-c", "1", "-W", "2", "-s", str(1326 - 28), TUNNEL_V4)
+        assert gateway.log.count(ESP) == 1 and TLS not in gateway.log
+        namespaces.client.ip("link", "set", "dev", namespaces.device, "mtu", "1340")
+        until = time.monotonic() + 30
+        while TLS not in gateway.log:
+            namespaces.client.run(*large, check=False)
+            assert time.monotonic() < until, gateway.log
+        wait_until_pings(namespaces.client, TUNNEL_V6, timeout=30)
+
+
+def until_device_has(space: Namespace, device: str, text: str, *large: str) -> None:
+    """Large packets tell it; the first of them is lost."""
+    until = time.monotonic() + 30
+    while text not in (shown := space.ip("link", "show", "dev", device)):
+        assert time.monotonic() < until, shown
+        space.run(*large, check=False)
+
+
 def test_a_dropped_stream_comes_back(namespaces: Pair, run_dir: Path) -> None:
     with (
         lab_gateway(namespaces.gateway, namespaces.gateway_v4, *ROUTES, protocol="gp") as gateway,

@@ -7,13 +7,13 @@ from math import inf
 
 import pytest
 
-from protocols.base import Action, Control, Errand, Reconnect, Secret, Send, Traffic, Warn
+from protocols.base import Action, Control, Errand, LearnsPathMtu, Reconnect, Secret, Send, SetMtu, Traffic, Warn
 from protocols.errors import UnexpectedFrame
 from protocols.framing.esp import Encoder, Kind
 from protocols.framing.esp_sa import Cipher, Mac, sa_option, suite_of
 from protocols.gp import ping
 from protocols.gp.config import Timers
-from protocols.gp.esp import EspController, Probe, State, probe
+from protocols.gp.esp import EspController, Probe, Size, State, probe
 from protocols.gp.ipsec import EspParameters
 from protocols.gp.life import Schedule
 
@@ -78,11 +78,14 @@ def test_other_packets_do_not_count() -> None:
     assert probe.up
 
 
+SIZE = Size(mtu=1406, least=1280, outer_ipv6=False)
+
+
 def controller(timers: Timers | None = None, *, dpd: float = 10.0, report: int = 0) -> EspController:
     async def work() -> list[Action]:
         return []
 
-    return EspController(Schedule(timers or Timers(), 100.0, dpd, report), PARAMETERS, work, now=100.0, sent=1)
+    return EspController(Schedule(timers or Timers(), 100.0, dpd, report), PARAMETERS, work, SIZE, now=100.0, sent=1)
 
 
 def at(esp: EspController, now: float, received: float = 100.0) -> list[Action]:
@@ -145,3 +148,17 @@ def test_the_ping_of_the_other_family() -> None:
         4501, PARAMETERS.suite, PARAMETERS.outbound, PARAMETERS.inbound, ip_address("fd00::2"), ip_address("fd00::1")
     )
     assert probe(six, 0).kind == Kind.IPV6
+
+
+def test_a_path_that_takes_less_makes_packets_smaller() -> None:
+    esp = controller()
+    assert isinstance(esp, LearnsPathMtu)
+    assert esp.on_path_mtu(1500, 101.0) == []  # all that the tunnel carries fits
+    assert esp.on_path_mtu(1400, 102.0) == [SetMtu(1326)]
+    assert esp.on_path_mtu(1500, 103.0) == [] and esp.on_path_mtu(1400, 104.0) == []  # it never grows
+
+
+def test_a_path_too_narrow_for_the_tunnel_leaves_it_to_tls() -> None:
+    esp = controller()
+    assert esp.on_path_mtu(1340, 101.0) == [Reconnect("ESP: the way takes 1340 bytes, too few for packets of 1280")]
+    assert esp.state is State.DEAD and esp.on_path_mtu(1000, 102.0) == [] and at(esp, 103.0) == []
