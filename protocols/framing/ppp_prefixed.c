@@ -7,20 +7,34 @@
  * As a stream: a prefix that cannot be has lost the stream for good.  As datagrams: one holds whole packets; what is
  * wrong drops the rest of that datagram.  In a stream the prefix and the longest PPP header are read together, then the
  * rest of the packet into a reservation of just its length: at most three bytes of it came with the header.
- * Source: PPP notes, sections 1 and 2.   Twin: protocols/framing/ppp.py.   Options: ppp.c.
+ * Fortinet's datagrams are also control records, which are never PPP:
+ *
+ *     length16 of the datagram   GFtype 00   text: heartbeat 00, svrhello 00 ... (one that comes late is dropped)
+ *
+ * Source: PPP notes, sections 1 and 2; Fortinet notes, section 6.   Twin: ppp_prefixed.py.   Options: ppp.c.
  */
 #include "ppp.h"
 
 #include <string.h>
 
-enum { RX_EMPTY = PPP_COUNTERS, RX_BAD_DATAGRAM };
+enum { RX_EMPTY = PPP_COUNTERS, RX_BAD_DATAGRAM, FORTI_HEARTBEAT, FORTI_RX_CONTROL };
 
-static const char *const counter_names[] = {
-	PPP_COUNTER_NAMES,
-	[RX_EMPTY] = "ppp_rx_empty",
-	[RX_BAD_DATAGRAM] = "ppp_rx_bad_datagram",
+#define COUNTER_NAMES \
+	PPP_COUNTER_NAMES, [RX_EMPTY] = "ppp_rx_empty", [RX_BAD_DATAGRAM] = "ppp_rx_bad_datagram"
+
+static const char *const f5_counters[] = {
+	COUNTER_NAMES,
 	NULL,
 };
+static const char *const fortinet_counters[] = {
+	COUNTER_NAMES,
+	[FORTI_HEARTBEAT] = "forti_heartbeat",
+	[FORTI_RX_CONTROL] = "forti_rx_control",
+	NULL,
+};
+static const char control_mark[] = "GFtype";	/* at offset 2 of a control record of Fortinet; the NUL belongs to it */
+static const char heartbeat[] = "GFtype\0heartbeat";
+static const char late[] = "GFtype\0svrhello";
 
 enum {
 	F5_PREFIX = 4,
@@ -208,10 +222,30 @@ static void on_whole(struct prefixed *c, struct ve_sink *sink, const uint8_t *pa
 	}
 }
 
+/* Whether the text of a record, the two bytes of its length apart, begins so. */
+static int begins(const uint8_t *data, size_t length, const char *with, size_t size)
+{
+	return length >= 2 + size && !memcmp(data + 2, with, size);
+}
+
+static void on_control_record(struct prefixed *c, const uint8_t *data, size_t length)
+{
+	int whole = ((size_t)data[0] << 8 | data[1]) == length;
+
+	if (whole && length == 2 + sizeof(heartbeat) && begins(data, length, heartbeat, sizeof(heartbeat)))
+		c->ppp.base.counters[FORTI_HEARTBEAT]++;
+	else if (!whole || !begins(data, length, late, sizeof(late)))
+		c->ppp.base.counters[FORTI_RX_CONTROL]++;
+}
+
 static void prefixed_datagram(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t left)
 {
 	struct prefixed *c = (struct prefixed *)codec;
 
+	if (c->ppp.bare && begins(data, left, control_mark, sizeof(control_mark))) {
+		on_control_record(c, data, left);
+		return;
+	}
 	while (left) {
 		int length = left < c->prefix ? VE_ERROR : packet_length(c, data);
 
@@ -282,7 +316,6 @@ static int fortinet_init(struct ve_codec *codec)
 
 #define PREFIXED \
 	.size = sizeof(struct prefixed), \
-	.counters = counter_names, \
 	.room = prefixed_room, \
 	.took = prefixed_took, \
 	.open = prefixed_open, \
@@ -297,6 +330,7 @@ const struct ve_codec_ops ve_ppp_f5 = {
 	.headroom = F5_PREFIX + PPP_MAX_HEADER,
 	.max_payload = RECORD - F5_PREFIX - PPP_MAX_HEADER,
 	.init = f5_init,
+	.counters = f5_counters,
 	PREFIXED,
 };
 
@@ -305,5 +339,6 @@ const struct ve_codec_ops ve_ppp_fortinet = {
 	.headroom = FORTINET_PREFIX + 2,
 	.max_payload = RECORD - FORTINET_PREFIX - 2,
 	.init = fortinet_init,
+	.counters = fortinet_counters,
 	PREFIXED,
 };

@@ -4,7 +4,11 @@
     ppp-fortinet   total16 = len + 6  50 50  len16   PPP packet of len bytes
 
 As a stream: a prefix that cannot be has lost the stream for good.  As datagrams: one holds whole packets; what is wrong
-drops the rest of that datagram.  Source: PPP notes, sections 1 and 2.  Options: ppp.py.
+drops the rest of that datagram.  Fortinet's datagrams are also control records, which are never PPP:
+
+    length16 of the datagram   GFtype 00   text: heartbeat 00, svrhello 00 ... (one that comes late is dropped)
+
+Source: PPP notes, sections 1 and 2; Fortinet notes, section 6.  Options: ppp.py.
 """
 
 from __future__ import annotations
@@ -20,6 +24,15 @@ if TYPE_CHECKING:
 
 F5_PREFIX = 4  # bytes
 FORTINET_PREFIX = 6
+CONTROL_MARK = b"GFtype\0"  # at offset 2 of a control record of Fortinet
+HEARTBEAT = CONTROL_MARK + b"heartbeat\0"
+_LATE = CONTROL_MARK + b"svrhello\0"
+
+
+def fortinet_length(prefix: bytes | bytearray) -> int | None:
+    """Length of the PPP packet behind a whole prefix of Fortinet's; None: it is none."""
+    total, length = int.from_bytes(prefix[:2], "big"), int.from_bytes(prefix[4:6], "big")
+    return length if prefix[2:4] == b"PP" and total == length + FORTINET_PREFIX else None
 
 
 class PrefixedDecoder(Receiver, ABC):
@@ -27,9 +40,10 @@ class PrefixedDecoder(Receiver, ABC):
 
     prefix = 0  # bytes
     wanted = ""
+    more_counters: tuple[str, ...] = ()
 
     def __init__(self, sink: PacketSink) -> None:
-        super().__init__(sink, ("ppp_rx_empty", "ppp_rx_bad_datagram"))
+        super().__init__(sink, ("ppp_rx_empty", "ppp_rx_bad_datagram", *self.more_counters))
         self._head = bytearray()  # of the packet under way, while it is being read
         self._protocol = 0
         self._information: bytearray | None = None  # of the packet under way, once its head is read
@@ -136,10 +150,20 @@ class FortinetDecoder(PrefixedDecoder):
     framing = "ppp-fortinet"
     prefix = FORTINET_PREFIX
     wanted = "length + 6, 5050 and a length"
+    more_counters = ("forti_heartbeat", "forti_rx_control")
 
     def length_of(self, prefix: bytes | bytearray) -> int | None:
-        total, length = int.from_bytes(prefix[:2], "big"), int.from_bytes(prefix[4:6], "big")
-        return length if prefix[2:4] == b"PP" and total == length + FORTINET_PREFIX else None
+        return fortinet_length(prefix)
+
+    def feed_datagram(self, data: bytes) -> None:
+        if data[2 : 2 + len(CONTROL_MARK)] != CONTROL_MARK:
+            super().feed_datagram(data)
+        elif int.from_bytes(data[:2], "big") != len(data):
+            self._counters["forti_rx_control"] += 1
+        elif data[2:] == HEARTBEAT:
+            self._counters["forti_heartbeat"] += 1
+        elif not data[2:].startswith(_LATE):
+            self._counters["forti_rx_control"] += 1
 
 
 class F5Encoder(Sender):

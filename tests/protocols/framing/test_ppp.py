@@ -311,6 +311,38 @@ def test_a_datagram_in_the_middle_of_a_stream_leaves_it_alone(make: type[PythonT
     assert seen.packets == (ipv4(),) and seen.controls == ((LCP, b"x"),)
 
 
+HEARTBEAT = bytes.fromhex("00134746747970650068656172746265617400")  # Fortinet notes, section 11
+SVRHELLO = bytes.fromhex("001f4746747970650073767268656c6c6f0068616e647368616b65006f6b00")
+
+
+def test_control_records_of_fortinet_are_never_ppp(make: type[PythonTwin]) -> None:
+    twin = ready(make(FORTINET))
+    packet = framed(FORTINET, ppp(IPV4, ipv4()))
+    unknown = (
+        b"\x00\x0cGFtypeX\0\0\0",
+        b"\x00\x0dGFtype\0news",
+        b"\x00\x09GFtype\0",
+        HEARTBEAT + packet,
+        b"\0" + HEARTBEAT,
+    )
+    for record in (HEARTBEAT, SVRHELLO, SVRHELLO[:-1], HEARTBEAT, *unknown, packet, packet + HEARTBEAT):
+        twin.feed_datagram(record)
+    seen = outcome(twin, [])
+    assert seen.packets == (ipv4(), ipv4()) and seen.controls == ()
+    # of the unknown ones the first and the last have no mark; a svrhello whose length is wrong is unknown
+    assert seen.counted() == {"forti_heartbeat": 2, "forti_rx_control": 4, "ppp_rx_bad_datagram": 3}
+
+
+def test_control_records_are_fortinets_alone(make: type[PythonTwin]) -> None:
+    twin = ready(make(F5))
+    twin.feed_datagram(HEARTBEAT)
+    assert outcome(twin, []).counted() == {"ppp_rx_bad_datagram": 1}
+
+
+def test_a_stream_has_no_control_records(make: type[PythonTwin]) -> None:
+    assert "prefix" in outcome(ready(make(FORTINET)), [HEARTBEAT]).error
+
+
 def test_hdlc_comes_in_no_datagram() -> None:
     with pytest.raises(CodecError):
         NativeTwin(HDLC).feed_datagram(b"\x7e")
@@ -481,8 +513,11 @@ def test_the_twins_agree_on_datagrams(
     framing: str, data: st.DataObject, flips: Sequence[tuple[int, int]], ends: Sequence[int]
 ) -> None:
     bad = corrupt(data.draw(streams(framing)), flips)
+    records = data.draw(
+        st.lists(st.sampled_from([HEARTBEAT, SVRHELLO]).map(lambda one: corrupt(one, flips)), max_size=3)
+    )
     twins = [ready(PythonTwin(framing)), ready(NativeTwin(framing))]
-    for datagram in cut(bad, ends):
+    for datagram in (*cut(bad, ends), *records):
         for twin in twins:
             twin.feed_datagram(datagram)
     assert outcome(twins[0], []) == outcome(twins[1], [])
