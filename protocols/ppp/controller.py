@@ -1,6 +1,6 @@
 """A client's PPP link once packets flow, sans-IO: echoes, rejects, a new negotiation, the end.
 
-    UP --silence, other options than before--> DONE        (Reconnect)
+    UP --silence, other options than before, a path too small for IPv6--> DONE        (Reconnect)
     UP --Terminate-Request, another address--> DONE        (Ended, Dismissed)
     UP --goodbye--> DONE
 
@@ -10,10 +10,11 @@ opened anew.  Times: monotonic seconds, passed in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 
-from protocols.base import Action, Control, Dismissed, Ended, Reconnect, Send, Traffic, Warn
+from protocols.base import Action, Control, Dismissed, Ended, Reconnect, Send, SetMtu, Traffic, Warn
 from protocols.ppp.engine import Agreed, Engine, Phase
 
 ALERT = 300.0  # seconds before the end of the session
@@ -27,14 +28,27 @@ class Timers:
     idle: int = 0
 
 
-class PppController:
-    """engine: open.  now: when packets may flow."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How large a packet may be where one datagram must hold it.  Bytes.
 
-    def __init__(self, engine: Engine, timers: Timers, now: float) -> None:
+    size: at first, and never more.  least: with less the link is no good.  of: from the path's MTU to the packet's.
+    """
+
+    size: int
+    least: int
+    of: Callable[[int], int]
+
+
+class PppController:
+    """engine: open.  now: when packets may flow.  room: on a datagram link."""
+
+    def __init__(self, engine: Engine, timers: Timers, now: float, room: Room | None = None) -> None:
         self._engine, self._timers = engine, timers
         self._agreed = engine.agreed()
         self._given_up = set(engine.failures)
         self._done = False
+        self._room, self._size = room, room.size if room else 0
         self._ends_at = now + timers.session if timers.session else inf
         self._alert_at = self._ends_at - min(ALERT, timers.session / 2)
 
@@ -54,6 +68,18 @@ class PppController:
 
     def on_rekeyed(self, ok: bool, now: float) -> list[Action]:
         return []  # never asked for: PPP has no rekey
+
+    def on_path_mtu(self, mtu: int, now: float) -> list[Action]:
+        """The kernel has learned how large a packet the way to the gateway takes."""
+        room = self._room
+        if self._done or room is None:
+            return []
+        size = min(room.of(mtu), room.size)
+        if size < room.least:
+            text = f"the way to the gateway takes {mtu} bytes by now: packets of {room.least} do not fit a datagram"
+            return self._finish(Reconnect(text))
+        changed, self._size = size != self._size, size
+        return [SetMtu(size)] if changed else []
 
     def goodbye(self, reason: str) -> list[Action]:
         """A Terminate-Request: the gateway frees the address."""

@@ -12,6 +12,11 @@ _TLS13, _TLS12 = 22, 29  # of a record, AES-GCM
 _HDLC = 4  # two flags and the FCS
 _ENCAPSULATION = {"ppp-f5": 4, "ppp-f5-hdlc": _HDLC, "ppp-fortinet": 6}
 _PPP_HEADER = {"ppp-f5": 1, "ppp-f5-hdlc": 1, "ppp-fortinet": 2}  # compressed where it can be
+_FULL_HEADER = {"ppp-f5": 4, "ppp-fortinet": 2}
+_UDP = 8
+_DTLS_HEADER = 13
+_TAG, _EXPLICIT_NONCE, _BLOCK = 16, 8, 16
+_MACS = {"SHA384": 48, "SHA256": 32}  # at the end of a CBC suite's name; SHA: 20
 
 
 def over_tls(framing: str, *, path: int, outer_ipv6: bool, tls: str, wanted: int = 0) -> int:
@@ -25,3 +30,34 @@ def over_tls(framing: str, *, path: int, outer_ipv6: bool, tls: str, wanted: int
         room -= room >> 5  # four times what stuffing adds on average
     room = min(room, max(USUAL, wanted))
     return max(min(room, wanted or room), MIN_TUNNEL)
+
+
+def over_dtls(
+    framing: str, *, path: int, outer_ipv6: bool, cipher: str, wanted: int = 0, compressed: bool = True
+) -> int:
+    """The largest packet that leaves in one datagram: a hard limit.  path, wanted: as above.
+
+    cipher: OpenSSL's name of the suite.  compressed: the peer takes short PPP headers.
+    """
+    datagram = (path or DEFAULT_BASE) - (40 if outer_ipv6 else 20) - _UDP
+    header = _PPP_HEADER[framing] if compressed else _FULL_HEADER[framing]
+    room = plaintext_in(datagram, cipher) - _ENCAPSULATION[framing] - header
+    room = min(room, max(USUAL, wanted))
+    return max(min(room, wanted or room), MIN_TUNNEL)
+
+
+def plaintext_in(datagram: int, cipher: str) -> int:
+    """Bytes of plaintext that one DTLS record in so many bytes holds."""
+    room = datagram - _DTLS_HEADER
+    if "GCM" in cipher or "CCM" in cipher:
+        return room - _EXPLICIT_NONCE - _TAG  # the tag of CCM8 is shorter: no matter
+    if "CHACHA20" in cipher:
+        return room - _TAG
+    mac = _MACS.get(cipher.rpartition("-")[2], 20)
+    return min(plaintext_in_cbc(room, mac, encrypt_first=first) for first in (False, True))
+
+
+def plaintext_in_cbc(room: int, mac: int, *, encrypt_first: bool) -> int:
+    """The same in the body of a CBC record.  encrypt_first: RFC 7366 was agreed on, which libssl does not tell."""
+    blocks = room - _BLOCK - (mac if encrypt_first else 0)  # behind the IV
+    return blocks // _BLOCK * _BLOCK - 1 - (0 if encrypt_first else mac)

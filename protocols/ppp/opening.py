@@ -1,7 +1,8 @@
 """The engine behind a framing: bytes of the link in, records out, until packets may flow.
 
 The framing's Python twin reads the few frames of the negotiation; from the first byte after them on the stream is the
-pump's, with the options that were agreed on.  Sans-IO.  Times: monotonic seconds.
+pump's, with the options that were agreed on.  By datagrams it is the first record after them: a record is read whole,
+and what follows the end of the negotiation in it is dropped, as datagrams may be.  Sans-IO.  Times: monotonic seconds.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class _NoSink:
 
 class _Decoder(Protocol):
     def feed(self, data: bytes) -> None: ...
+    def feed_datagram(self, data: bytes) -> None: ...
     def next_control(self) -> Control | None: ...
     def counters(self) -> dict[str, int]: ...
 
@@ -55,6 +57,7 @@ _CODECS: dict[str, tuple[type, type]] = {
     "ppp-f5-hdlc": (HdlcDecoder, HdlcEncoder),
     "ppp-fortinet": (FortinetDecoder, FortinetEncoder),
 }
+BY_DATAGRAMS = frozenset({"ppp-f5", "ppp-fortinet"})  # a record holds whole packets
 _BAD_FRAMES = ("hdlc_aborted", "hdlc_short", "hdlc_bad_fcs", "hdlc_too_long")
 
 
@@ -69,7 +72,10 @@ def framing_options(framing: str, families: int, granted: Granted) -> Options:
 
 
 class Opening:
-    """One negotiation on a stream.  framing: a name of _CODECS.  Every item returned leaves as one record (Q1)."""
+    """One negotiation.  framing: a name of _CODECS.  Every item returned leaves as one record (Q1).
+
+    On a stream `feed`, on a datagram link `feed_datagram`: never both.
+    """
 
     def __init__(self, framing: str, engine: Engine) -> None:
         decoder, encoder = _CODECS[framing]
@@ -106,6 +112,17 @@ class Opening:
             while (frame := self._decoder.next_control()) is not None:
                 self._good_frames += 1
                 out += self._encode(self._engine.on_frame(frame, now))
+        return out
+
+    def feed_datagram(self, record: bytes, now: float) -> list[bytes]:
+        """One whole record; what is no PPP is counted and dropped.  Raises NegotiationFailed, ConfigurationRefused."""
+        assert self._framing in BY_DATAGRAMS, f"{self._framing} goes by a stream alone"
+        out: list[bytes] = []
+        if not self.done:
+            self._decoder.feed_datagram(record)
+        while not self.done and (frame := self._decoder.next_control()) is not None:
+            self._good_frames += 1
+            out += self._encode(self._engine.on_frame(frame, now))
         return out
 
     def on_time(self, now: float) -> list[bytes]:

@@ -1,4 +1,7 @@
-"""The UDP side of a lab gateway: each new peer is brought to the session that its first datagram names."""
+"""The UDP side of a lab gateway: each new peer is brought to the session that its first datagram names.
+
+Where that names nobody, the peer is met first: a handshake with the gateway's certificate, and what it says then.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from protocols.errors import ProtocolError
 from transports.errors import ConnectionLost, TransportError, Unreachable
 from transports.link import DatagramLink
+from transports.tls import ServerContext
 from transports.udp import UdpListener, UdpSocket
 from vpnclient.lab.netns import LabError
-from vpnclient.lab.site import Exporter, OpenDatagrams, TakesDatagrams
+from vpnclient.lab.site import Exporter, Introduction, OpenDatagrams, TakesDatagrams
 
-OPENING_LIMIT = 15.0  # seconds for a handshake
+OPENING_LIMIT = 15.0  # seconds for a handshake, and what is said behind it
 
 Log = Callable[[str], None]
 Attach = Callable[[OpenDatagrams, DatagramLink], Awaitable[None]]
@@ -25,12 +29,14 @@ class DatagramDoor:
     def __init__(
         self,
         site: TakesDatagrams,
+        tls: ServerContext,
         exporter_of: Callable[[OpenDatagrams], Exporter],
         attach: Attach,
         spawn: Callable[[Coroutine[object, object, None]], None],
         log: Log,
     ) -> None:
-        self._site, self._exporter_of, self._attach, self._spawn, self._log = site, exporter_of, attach, spawn, log
+        self._site, self._tls = site, tls
+        self._exporter_of, self._attach, self._spawn, self._log = exporter_of, attach, spawn, log
         self._listener: UdpListener | None = None
 
     def open(self, host: str, port: int) -> None:
@@ -63,6 +69,8 @@ class DatagramDoor:
                 self._log(f"{peer}: nobody's datagram of {len(first)} bytes")
                 return
             async with asyncio.timeout(OPENING_LIMIT):
+                if isinstance(offer, Introduction):
+                    offer = await offer.meet(socket, first, self._tls)
                 link = await offer.open(socket, first, self._exporter_of(offer))
             try:
                 await self._attach(offer, link)
@@ -70,6 +78,6 @@ class DatagramDoor:
                 link.close()  # a pump has what it needs
             self._log(f"{peer}: {link.description.name} for {offer.session!r}: {link.description.detail}")
         except (TransportError, ProtocolError, LabError, TimeoutError) as exc:
-            self._log(f"{peer}: {exc or 'no handshake in time'}")
+            self._log(f"{peer}: {exc or f'no link within {OPENING_LIMIT:.0f} s'}")
         finally:
             socket.close()

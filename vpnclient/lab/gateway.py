@@ -74,7 +74,7 @@ class Gateway:
         self._tunnels: dict[str, _Tunnel] = {}
         self._door: DatagramDoor | None = None  # of sites that take datagrams
         if isinstance(site, TakesDatagrams):
-            self._door = DatagramDoor(site, self._exporter_of, self._attach, self._spawn, log)
+            self._door = DatagramDoor(site, tls, self._exporter_of, self._attach, self._spawn, log)
 
     # --- life ------------------------------------------------------------------------------------------------
 
@@ -250,6 +250,8 @@ class Gateway:
             return
         async with tunnel.opening:
             await self._take_over(tunnel)
+            if offer.session not in tuple(self._store):
+                raise LabError(f"{offer.session!r} ended while its datagram link was opened")
             if tunnel.tun is None:
                 tunnel.tun = await self._device(offer.session, offer.mtu)
             offer.session.connected += 1

@@ -4,6 +4,7 @@
                                    -> OpenTunnel   answered, then the connection becomes a tunnel
     tunnel: frames and time -> ServerController -> Send, Rekey, Hangup, Note
     first datagram of a peer -> Site.on_datagram -> OpenDatagrams    a second channel of a tunnel, or a tunnel by itself
+                                                 -> Introduction -> OpenDatagrams    when the peer has said who it is
 
 Nothing here does I/O: a protocol's side of the lab is tested with requests in and answers out.
 """
@@ -17,6 +18,7 @@ from typing import Protocol, runtime_checkable
 from protocols.base import Control, Rekey, Send, SetOption, Traffic, UseDatagrams, Warn
 from transports.framing import Framing
 from transports.link import DatagramLink
+from transports.tls import ServerContext
 from transports.udp import UdpSocket
 from vpnclient.lab.store import LabSession
 
@@ -144,6 +146,17 @@ class OpenDatagrams:
     alone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """A first datagram names nobody: whose it is, the peer says by and by.
+
+    meet: takes the socket, that datagram and the gateway's certificate; what it gives has no use for the datagram any
+    more.  Raises LabError, TransportError, ProtocolError.
+    """
+
+    meet: Callable[[UdpSocket, bytes, ServerContext], Awaitable[OpenDatagrams]]
+
+
 @runtime_checkable
 class TakesDatagrams(Protocol):
     """An optional part of a site whose tunnels have a datagram channel."""
@@ -151,7 +164,7 @@ class TakesDatagrams(Protocol):
     def listens(self, port: int) -> None:
         """The UDP port of the gateway, told before the first request."""
 
-    def on_datagram(self, first: bytes, now: float) -> OpenDatagrams | None:
+    def on_datagram(self, first: bytes, now: float) -> OpenDatagrams | Introduction | None:
         """The first datagram of a new peer, which may be anybody; None: it is ignored."""
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import inf
 
-from protocols.base import Control, Dismissed, Ended, Reconnect, Send, Traffic, Warn
+from protocols.base import Control, Dismissed, Ended, Reconnect, Send, SetMtu, Traffic, Warn
 from protocols.errors import ConfigurationRefused
-from protocols.ppp.controller import PppController, Timers
+from protocols.ppp.controller import PppController, Room, Timers
 from protocols.ppp.engine import Engine, Wishes
 from protocols.ppp.ip6cp import Ip6cpWishes
 from protocols.ppp.ipcp import IpcpWishes
@@ -140,3 +140,22 @@ def test_the_end_of_the_session_is_told_before_and_when_it_comes() -> None:
     assert link.deadline() == inf
     (soon,) = up(Timers(session=60)).on_time(SILENT, 31)
     assert isinstance(soon, Warn) and "in 29 s" in soon.text
+
+
+def test_a_path_that_shrinks_makes_packets_smaller_and_no_larger_than_at_first() -> None:
+    link = PppController(opened(CLIENT)[0], Timers(), 0.1, Room(1400, 576, lambda path: path - 70))
+    assert link.on_path_mtu(1470, 1.0) == link.on_path_mtu(1500, 1.0) == []
+    assert link.on_path_mtu(1400, 2.0) == [SetMtu(1330)]
+    assert link.on_path_mtu(1400, 3.0) == []
+    assert link.on_path_mtu(1500, 4.0) == [SetMtu(1400)]
+
+
+def test_a_path_too_small_for_ipv6_is_left() -> None:
+    link = PppController(opened(CLIENT)[0], Timers(), 0.1, Room(1400, 1280, lambda path: path - 70))
+    (action,) = link.on_path_mtu(1300, 1.0)
+    assert isinstance(action, Reconnect) and "takes 1300 bytes" in action.reason and not action.planned
+    assert link.on_path_mtu(1500, 2.0) == [] and link.deadline() == inf
+
+
+def test_a_stream_has_no_such_limit() -> None:
+    assert up().on_path_mtu(1000, 1.0) == []

@@ -165,3 +165,63 @@ def test_whatever_comes_ends_by_name_or_not_at_all(framing: str, data: bytes, si
             client.feed(prefix + data[at : at + size], 0.1)
     except (NegotiationFailed, ConfigurationRefused) as exc:
         assert exc.code.startswith("ppp-")
+
+
+# --- by datagrams ---
+
+
+@pytest.mark.parametrize("framing", ["ppp-f5", "ppp-fortinet"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_both_ends_agree_by_records(framing: str, packed: bool) -> None:
+    client, server = opening(framing), opening(framing, server=True)
+    to_server, to_client = client.begin(0.0), server.begin(0.0)
+    while to_server or to_client:
+        arriving = [b"".join(to_server)] if packed else to_server
+        to_client = to_client + [answer for record in arriving for answer in server.feed_datagram(record, 1.0)]
+        arriving = [b"".join(to_client)] if packed else to_client
+        to_server, to_client = [answer for record in arriving for answer in client.feed_datagram(record, 1.0)], []
+    assert client.done and server.done and client.unread == server.unread == b""
+    assert client.options() == server.options() and client.options()[0] == ("ppp.data", b"\3")
+
+
+def test_what_is_no_ppp_costs_that_record_alone() -> None:
+    client = opening("ppp-f5")
+    client.begin(0.0)
+    for bad in (b"HTTP/1.1 200 OK\r\n\r\n", bytes.fromhex("f5010004"), bytes.fromhex(F5_LCP)[:-1], b"", b"\xf5"):
+        assert client.feed_datagram(bad, 0.1) == []
+    assert len(client.feed_datagram(bytes.fromhex(F5_LCP) + b"rest", 0.2)) == 1
+
+
+def test_what_follows_the_end_in_a_record_is_dropped() -> None:
+    client, server = opening("ppp-f5"), opening("ppp-f5", server=True)
+    echo = bytes.fromhex("f5000008ff03c02109070004")  # answered, once the link is open
+    to_client, to_server = server.begin(0.0), client.begin(0.0)
+    for _round in range(10):
+        to_client += [answer for record in to_server for answer in server.feed_datagram(record, 1.0)]
+        was_done = client.done
+        to_server = client.feed_datagram(b"".join(to_client) + echo, 1.0)
+        to_client = []
+        if client.done:
+            assert was_done or all(record[6:9] != b"\xc0\x21\x0a" for record in to_server)
+            assert client.unread == b"" and client.feed_datagram(echo, 1.0) == []
+            return
+    raise AssertionError("no end")
+
+
+def test_a_frame_cannot_be_cut_over_records() -> None:
+    client = opening("ppp-f5-hdlc")
+    with pytest.raises(AssertionError, match="goes by a stream alone"):
+        client.feed_datagram(b"", 0.0)
+
+
+@settings(max_examples=150)
+@given(st.sampled_from(("ppp-f5", "ppp-fortinet")), st.lists(st.binary(max_size=60), max_size=8), st.booleans())
+def test_whatever_records_come_end_by_name_or_not_at_all(framing: str, records: list[bytes], begun: bool) -> None:
+    client = opening(framing)
+    client.begin(0.0)
+    before = bytes.fromhex(F5_LCP) if begun and framing == "ppp-f5" else b""
+    try:
+        for record in records:
+            client.feed_datagram(before + record, 0.1)
+    except (NegotiationFailed, ConfigurationRefused) as exc:
+        assert exc.code.startswith("ppp-")

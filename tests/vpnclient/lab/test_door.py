@@ -8,7 +8,10 @@ from typing import Any
 
 from transports.errors import DtlsError
 from vpnclient.lab.door import DatagramDoor
-from vpnclient.lab.site import OpenDatagrams
+from vpnclient.lab.netns import LabError
+from vpnclient.lab.site import Introduction, OpenDatagrams
+
+TLS: Any = object()
 
 
 class Link:
@@ -32,11 +35,21 @@ class Site:
     def listens(self, port: int) -> None:
         self.port = port
 
-    def on_datagram(self, first: bytes, now: float) -> OpenDatagrams | None:
+    def on_datagram(self, first: bytes, now: float) -> OpenDatagrams | Introduction | None:
         self.firsts.append(first)
+        if first.startswith(b"stranger"):
+            return Introduction(self.meet)
         if not first.startswith(b"known"):
             return None
+        return self.offer(first)
 
+    async def meet(self, sock: Any, first: bytes, tls: Any) -> OpenDatagrams:
+        assert tls is TLS and sock.peer[0] == "127.0.0.1"
+        if first == b"stranger":
+            raise LabError("refused: it has no name")
+        return self.offer(first)
+
+    def offer(self, first: bytes) -> OpenDatagrams:
         async def open_link(sock: Any, hello: bytes, export: Any) -> Any:
             assert hello == first and sock.peer[0] == "127.0.0.1"
             if self.failure is not None:
@@ -61,7 +74,7 @@ def run(site: Site, *sent: bytes) -> tuple[list[object], list[str]]:
         exporter: Any = lambda offer: lambda label, length: bytes(length)  # noqa: E731
         attach_any: Any = attach
         spawn: Any = lambda work: tasks.add(asyncio.ensure_future(work))  # noqa: E731
-        door = DatagramDoor(site, exporter, attach_any, spawn, log.append)
+        door = DatagramDoor(site, TLS, exporter, attach_any, spawn, log.append)
         door.open("127.0.0.1", 0)
         serving = asyncio.ensure_future(door.serve())
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
@@ -94,3 +107,14 @@ def test_a_stranger_is_ignored_and_never_answered() -> None:
 def test_a_handshake_that_fails_costs_that_peer_alone() -> None:
     attached, log = run(Site(DtlsError("no shared cipher")), b"known hello")
     assert attached == [] and log[0].endswith("no shared cipher")
+
+
+def test_a_peer_may_say_later_who_it_is() -> None:
+    site = Site()
+    attached, log = run(site, b"stranger with a name")
+    assert attached == [site.link] and "ESP for 'a session'" in log[0]
+
+
+def test_one_that_does_not_is_logged() -> None:
+    attached, log = run(Site(), b"stranger")
+    assert attached == [] and log[0].endswith("refused: it has no name")
