@@ -14,6 +14,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What the build needs, and what demo and tests use as real peers.
 BUILD_PACKAGES := gcc pkg-config libssl-dev zlib1g-dev liblz4-dev python3-venv
+ifeq ($(shell uname -m),x86_64)
+BUILD_PACKAGES += libipsec-mb-dev  # there is none for other machines
+endif
 FUZZ_PACKAGES := clang libclang-rt-14-dev
 PEER_PACKAGES := ocserv openconnect vpnc-scripts gnutls-bin openssl iproute2 iputils-ping iperf3 nftables procps
 WINDOWS_PACKAGES := wine wine64 mingw-w64 libz-mingw-w64-dev libssl-dev

@@ -34,7 +34,7 @@ FLAGS = [
     "-static-libgcc",
 ]
 ZLIB = Path(f"/usr/{TARGET}/lib/libz.a")  # linked whole: nothing more has to be installed
-LINUX_ONLY = re.compile(r"engine/(aead|coalesce|datagram\w*|dtls\w*|platform_linux|pump\w*|sink_tun|tls\w*)\.c$")
+LINUX_ONLY = re.compile(r"engine/(aead|coalesce|datagram\w*|dtls\w*|gcm|platform_linux|pump\w*|sink_tun|tls\w*)\.c$")
 ENGINE = ROOT / "transports" / "engine"
 DOUBLE = ROOT / "tests" / "wintun_double"
 OPENSSL_HEADERS = (Path("/usr/include/openssl"), Path("/usr/include/x86_64-linux-gnu/openssl"))

@@ -31,12 +31,14 @@ def engine_sources() -> list[str]:
 
 
 def libraries() -> list[str]:
-    """What the engine links, from pkg-config; optional ones only where they are installed."""
+    """What the engine links; optional ones only where they are installed."""
     flags: list[str] = []
     for name in ("libssl", "libcrypto", "zlib", "liblz4"):
         found = subprocess.run(["pkg-config", "--cflags", "--libs", name], capture_output=True, text=True, check=False)
         if found.returncode == 0:
             flags += shlex.split(found.stdout)
+    if "-DVE_IPSEC_MB" in defines():
+        flags.append("-lIPSec_MB")  # it has no file for pkg-config
     return flags
 
 

@@ -282,12 +282,12 @@ int ve_dtls_expired(struct ve_dtls *dtls)
 
 size_t ve_dtls_head(const struct ve_dtls *dtls)
 {
-	return DTLS_HEADER + (dtls->aead.sealing ? dtls->aead.nonce : 0);
+	return DTLS_HEADER + (dtls->aead.ready ? dtls->aead.nonce : 0);
 }
 
 size_t ve_dtls_tail(const struct ve_dtls *dtls)
 {
-	return dtls->aead.sealing ? DTLS_TAG : LIBSSL_TAIL;
+	return dtls->aead.ready ? DTLS_TAG : LIBSSL_TAIL;
 }
 
 static int seal(struct ve_dtls *dtls, uint8_t type, uint8_t *record, size_t length)
@@ -309,7 +309,7 @@ int ve_dtls_seal(struct ve_dtls *dtls, uint8_t *datagram, size_t payload_length,
 		return VE_ERROR;
 	if (payload_length > VE_DTLS_PAYLOAD || size < around || payload_length > size - around)
 		return VE_FULL;
-	length = dtls->aead.sealing ? seal(dtls, DTLS_DATA, datagram, payload_length)
+	length = dtls->aead.ready ? seal(dtls, DTLS_DATA, datagram, payload_length)
 				    : dtls_libssl_seal(dtls, datagram, payload_length, size);
 	if (length > 0)
 		dtls->stats.records_out++;
@@ -389,7 +389,7 @@ int ve_dtls_open(struct ve_dtls *dtls, uint8_t *datagram, size_t length, size_t 
 		return dtls->state == ENDED ? VE_EOF : VE_ERROR;
 	if (!classify(dtls, datagram, length, &header, used))
 		return VE_EMPTY;
-	if (dtls->aead.opening)
+	if (dtls->aead.ready)
 		return open_own(dtls, &header, datagram, payload);
 	return dtls_libssl_open(dtls, &header, datagram, payload);
 }
@@ -399,7 +399,7 @@ int ve_dtls_reply(struct ve_dtls *dtls, uint8_t *out, size_t size)
 	size_t ccs = dtls->pipe.ccs_length, head = ve_dtls_head(dtls);
 	int length;
 
-	if (!dtls->aead.sealing) {
+	if (!dtls->aead.ready) {
 		length = dtls->state == OPEN ? dtls_libssl_reply(&dtls->pipe, out, size) : 0;
 		dtls->stats.retransmitted_flights += length > 0;
 		return length;
@@ -424,7 +424,7 @@ int ve_dtls_close(struct ve_dtls *dtls, uint8_t *out, size_t size)
 
 	if (dtls->state != OPEN || size < head + sizeof(close_notify) + ve_dtls_tail(dtls))
 		return 0;
-	if (!dtls->aead.sealing) {
+	if (!dtls->aead.ready) {
 		length = dtls_libssl_close(dtls, out, size);
 	} else {
 		memcpy(out + head, close_notify, sizeof(close_notify));

@@ -1,5 +1,5 @@
 /*
- * dtls_record.c: records of DTLS 1.2 with AES-GCM and ChaCha20-Poly1305, on libcrypto.
+ * dtls_record.c: records of DTLS 1.2 with AES-GCM and ChaCha20-Poly1305, on gcm.h or libcrypto.
  *
  * Offset, size in bytes of a record (big-endian); n: explicit nonce, GCM 8, ChaCha20 0:
  *      0  1  type       20 ChangeCipherSpec, 21 alert, 22 handshake, 23 data
@@ -18,7 +18,7 @@
  * coming around in 2^64.  ChaCha20's nonce is the sequence number, which goes on right behind libssl's as well, and ends at
  * 2^48 - 1.  libssl is freed before our first record, and the two directions have keys of their own.
  *
- * A record is two calls of libcrypto, the ones that libssl itself uses (EVP_CTRL_AEAD_TLS1_AAD): it keeps the nonce, adds
+ * With libcrypto a record is two calls, the ones that libssl itself uses (EVP_CTRL_AEAD_TLS1_AAD): it keeps the nonce, adds
  * the tag and works in place, and costs less than setting IV, AAD and tag one by one.  Nothing is allocated.
  * Source: RFC 6347 section 4.1; RFC 5246 sections 6.2.3.3 and 6.3; RFC 5288; RFC 7905.
  */
@@ -31,12 +31,12 @@
 #include <openssl/kdf.h>
 #include <string.h>
 
-enum { AAD = 13 };	/* bytes */
+enum { AAD = 13, GCM_SALT = 4, GCM_EXPLICIT = 8 };	/* bytes */
 
 /* Bytes of a nonce that are secret, and of those that are in a record. */
 static size_t salt_of(const struct aead_suite *suite)
 {
-	return suite->cipher == NID_chacha20_poly1305 ? AEAD_NONCE : 4;
+	return suite->cipher == NID_chacha20_poly1305 ? AEAD_NONCE : GCM_SALT;
 }
 
 static size_t explicit_of(const struct aead_suite *suite)
@@ -95,26 +95,31 @@ static int key_block(const struct dtls_secrets *secrets, uint8_t *out, size_t le
 	return done;
 }
 
-static EVP_CIPHER_CTX *keyed(const struct aead_suite *suite, const uint8_t *key, const uint8_t *salt,
-			     uint64_t explicit_nonce, int encrypt)
+static EVP_CIPHER_CTX *keyed(const struct aead_suite *suite, const uint8_t *key, uint8_t nonce[AEAD_NONCE], int encrypt)
 {
 	EVP_CIPHER_CTX *context = aead_keyed(suite, key, encrypt);
-	uint8_t nonce[AEAD_NONCE];
 	int fixed = (int)salt_of(suite);
-	int done;
 
-	memcpy(nonce, salt, salt_of(suite));
-	if (explicit_of(suite)) {
-		aead_put64(nonce + fixed, explicit_nonce);
-		if (encrypt)
-			fixed = -1;	/* all of it: counted up from here, rather than from a random number */
-	}
-	done = context && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IV_FIXED, fixed, nonce) == 1;
-	OPENSSL_cleanse(nonce, sizeof(nonce));
-	if (done)
+	if (explicit_of(suite) && encrypt)
+		fixed = -1;	/* all of it: counted up from here, rather than from a random number */
+	if (context && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IV_FIXED, fixed, nonce) == 1)
 		return context;
 	EVP_CIPHER_CTX_free(context);
 	return NULL;
+}
+
+/* next: the explicit nonce of the first record that is sealed. */
+static int set_direction(struct dtls_direction *direction, const struct aead_suite *suite, const uint8_t *key,
+			 const uint8_t *salt, uint64_t next, int encrypt)
+{
+	memcpy(direction->nonce, salt, salt_of(suite));
+	if (explicit_of(suite)) {
+		aead_put64(direction->nonce + salt_of(suite), next);
+		direction->gcm = gcm_key_new(key, suite->key);
+	}
+	if (!direction->gcm)
+		direction->libcrypto = keyed(suite, key, direction->nonce, encrypt);
+	return direction->gcm || direction->libcrypto;
 }
 
 int dtls_aead_init(struct dtls_aead *aead, const struct dtls_secrets *secrets)
@@ -132,9 +137,9 @@ int dtls_aead_init(struct dtls_aead *aead, const struct dtls_secrets *secrets)
 		salt[1] = salt[0] + salt_of(suite);
 		aead->nonce = explicit_of(suite);
 		aead->sequence = secrets->sequence;
-		aead->sealing = keyed(suite, key[own], salt[own], secrets->nonce, 1);
-		aead->opening = keyed(suite, key[!own], salt[!own], 0, 0);
-		done = aead->sealing && aead->opening;
+		done = set_direction(&aead->sealing, suite, key[own], salt[own], secrets->nonce, 1) &&
+		       set_direction(&aead->opening, suite, key[!own], salt[!own], 0, 0);
+		aead->ready = done;
 	}
 	OPENSSL_cleanse(block, sizeof(block));
 	if (!done)
@@ -142,25 +147,48 @@ int dtls_aead_init(struct dtls_aead *aead, const struct dtls_secrets *secrets)
 	return done;
 }
 
+static void forget(struct dtls_direction *direction)
+{
+	gcm_key_free(direction->gcm);
+	EVP_CIPHER_CTX_free(direction->libcrypto);	/* which wipes the key schedules */
+}
+
 void dtls_aead_clear(struct dtls_aead *aead)
 {
-	EVP_CIPHER_CTX_free(aead->sealing);	/* libcrypto wipes the key schedules */
-	EVP_CIPHER_CTX_free(aead->opening);
+	forget(&aead->sealing);
+	forget(&aead->opening);
 	OPENSSL_cleanse(aead, sizeof(*aead));
 }
 
 /* ---- records ---- */
 
-/* What libcrypto is told of a record: epoch and sequence, type, version, bytes of body (without the tag when sealing).
- * It takes the nonce off the length by itself, and the tag when opening.  1: done. */
-static int tell(EVP_CIPHER_CTX *context, const uint8_t *record, size_t body)
+/* What is authenticated besides: epoch and sequence, type, version, bytes of content. */
+static void make_aad(uint8_t aad[AAD], const uint8_t *record, size_t length)
+{
+	memcpy(aad, record + 3, 8);
+	memcpy(aad + 8, record, 3);
+	aead_put16(aad + 11, length);
+}
+
+/* libcrypto takes the nonce off the bytes of body by itself, and the tag when opening.  1: done. */
+static int crypt(EVP_CIPHER_CTX *context, const uint8_t *record, uint8_t *at, size_t body, int encrypt)
 {
 	uint8_t aad[AAD];
 
-	memcpy(aad, record + 3, 8);
-	memcpy(aad + 8, record, 3);
-	aead_put16(aad + 11, body);
-	return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_TLS1_AAD, sizeof(aad), aad) == DTLS_TAG;
+	make_aad(aad, record, encrypt ? body - DTLS_TAG : body);
+	return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_TLS1_AAD, sizeof(aad), aad) == DTLS_TAG &&
+	       EVP_Cipher(context, at, at, (unsigned int)body) >= 0;
+}
+
+static void seal_gcm(struct dtls_direction *direction, const uint8_t *record, uint8_t *at, size_t length)
+{
+	uint8_t *explicit = direction->nonce + GCM_SALT;
+	uint8_t aad[AAD];
+
+	make_aad(aad, record, length);
+	memcpy(at, explicit, GCM_EXPLICIT);
+	gcm_seal(direction->gcm, direction->nonce, aad, sizeof(aad), at + GCM_EXPLICIT, length, NULL, at + GCM_EXPLICIT);
+	aead_put64(explicit, get64(explicit) + 1);
 }
 
 size_t dtls_aead_seal(struct dtls_aead *aead, uint8_t type, uint8_t *record, size_t length)
@@ -173,17 +201,34 @@ size_t dtls_aead_seal(struct dtls_aead *aead, uint8_t type, uint8_t *record, siz
 	aead_put64(record + 3, (uint64_t)1 << 48 | aead->sequence);
 	aead_put16(record + 11, body);
 	aead->sequence++;	/* whatever happens, this one is spent */
-	if (!tell(aead->sealing, record, body - DTLS_TAG) || EVP_Cipher(aead->sealing, at, at, (unsigned int)body) < 0)
+	if (aead->sealing.gcm)
+		seal_gcm(&aead->sealing, record, at, length);
+	else if (!crypt(aead->sealing.libcrypto, record, at, body, 1))
 		return 0;
 	return DTLS_HEADER + body;
+}
+
+static int open_gcm(struct dtls_direction *direction, const uint8_t *record, uint8_t *at, size_t length)
+{
+	uint8_t aad[AAD];
+
+	make_aad(aad, record, length);
+	memcpy(direction->nonce + GCM_SALT, at, GCM_EXPLICIT);
+	return gcm_open(direction->gcm, direction->nonce, aad, sizeof(aad), at + GCM_EXPLICIT, length);
 }
 
 int dtls_aead_open(struct dtls_aead *aead, const struct dtls_header *header, uint8_t *record)
 {
 	uint8_t *at = record + DTLS_HEADER;
+	size_t length;
+	int genuine;
 
-	if (header->length < aead->nonce + DTLS_TAG || !tell(aead->opening, record, header->length) ||
-	    EVP_Cipher(aead->opening, at, at, (unsigned int)header->length) < 0)
+	if (header->length < aead->nonce + DTLS_TAG)
 		return -1;
-	return (int)(header->length - aead->nonce - DTLS_TAG);
+	length = header->length - aead->nonce - DTLS_TAG;
+	if (aead->opening.gcm)
+		genuine = open_gcm(&aead->opening, record, at, length);
+	else
+		genuine = crypt(aead->opening.libcrypto, record, at, header->length, 0);
+	return genuine ? (int)length : -1;
 }

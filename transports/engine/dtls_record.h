@@ -6,6 +6,7 @@
 
 #include "aead.h"
 #include "dtls_window.h"
+#include "gcm.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -39,8 +40,15 @@ struct dtls_secrets {
 	uint64_t nonce;				/* the next explicit nonce of GCM */
 };
 
+struct dtls_direction {				/* keyed once: one or the other */
+	struct gcm_key *gcm;
+	EVP_CIPHER_CTX *libcrypto;
+	uint8_t nonce[AEAD_NONCE];		/* of gcm: the secret part, and the explicit one of the last record */
+};
+
 struct dtls_aead {				/* zeroed: none */
-	EVP_CIPHER_CTX *sealing, *opening;	/* keyed once */
+	struct dtls_direction sealing, opening;
+	int ready;
 	size_t nonce;				/* bytes of explicit nonce in a record */
 	uint64_t sequence;			/* the next that is sent, in epoch 1; past DTLS_LAST_SEQUENCE: none is left */
 	struct dtls_window window;		/* of what was received */

@@ -1,5 +1,5 @@
 /*
- * tls_record.c: records of TLS 1.3 with AES-GCM and ChaCha20-Poly1305, on libcrypto.
+ * tls_record.c: records of TLS 1.3 with AES-GCM and ChaCha20-Poly1305, on gcm.h or libcrypto.
  *
  * Offset, size in bytes of a record (big-endian):
  *      0  1  type       23, whatever it is
@@ -23,17 +23,27 @@
 
 /* ---- keys ---- */
 
+static void forget_key(struct tls_direction *direction)
+{
+	gcm_key_free(direction->gcm);
+	EVP_CIPHER_CTX_free(direction->libcrypto);	/* which wipes it */
+	direction->gcm = NULL;
+	direction->libcrypto = NULL;
+}
+
 static int rekey(struct tls_direction *direction)
 {
 	const struct aead_suite *aead = aead_find(direction->suite->cipher);
 	uint8_t key[AEAD_KEY];
 	int done;
 
-	EVP_CIPHER_CTX_free(direction->cipher);		/* libcrypto wipes the old key */
-	direction->cipher = NULL;
+	forget_key(direction);
 	done = tls13_expand(direction->suite, direction->secret, "key", key, aead->key) &&
-	       tls13_expand(direction->suite, direction->secret, "iv", direction->iv, sizeof(direction->iv)) &&
-	       (direction->cipher = aead_keyed(aead, key, direction->encrypt)) != NULL;
+	       tls13_expand(direction->suite, direction->secret, "iv", direction->iv, sizeof(direction->iv));
+	if (done && aead->cipher != NID_chacha20_poly1305)
+		direction->gcm = gcm_key_new(key, aead->key);
+	if (done && !direction->gcm)
+		done = (direction->libcrypto = aead_keyed(aead, key, direction->encrypt)) != NULL;
 	OPENSSL_cleanse(key, sizeof(key));
 	return done;
 }
@@ -65,7 +75,7 @@ int tls_direction_update(struct tls_direction *direction)
 
 void tls_direction_clear(struct tls_direction *direction)
 {
-	EVP_CIPHER_CTX_free(direction->cipher);
+	forget_key(direction);
 	OPENSSL_cleanse(direction, sizeof(*direction));
 }
 
@@ -95,22 +105,34 @@ int tls_record_look(const uint8_t *at, size_t available)
 	return available - TLS_HEADER < length ? 0 : (int)(TLS_HEADER + length);
 }
 
+/* In place, the tag behind it.  1: genuine. */
+static int decrypt(EVP_CIPHER_CTX *context, const uint8_t nonce[AEAD_NONCE], const uint8_t *header, uint8_t *at, size_t length)
+{
+	OSSL_PARAM params[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
+	int rest;
+
+	params[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, at + length, AEAD_TAG);
+	return EVP_DecryptInit_ex2(context, NULL, NULL, nonce, params) == 1 &&
+	       EVP_Cipher(context, NULL, header, TLS_HEADER) >= 0 &&
+	       (!length || EVP_Cipher(context, at, at, (unsigned int)length) >= 0) &&
+	       EVP_DecryptFinal_ex(context, at + length, &rest) == 1;
+}
+
 int tls_record_open(struct tls_direction *direction, uint8_t *record, size_t size, uint8_t *type)
 {
 	uint8_t nonce[AEAD_NONCE], *at = record + TLS_HEADER;
-	OSSL_PARAM params[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
 	size_t length;
-	int rest;
+	int genuine;
 
 	if (size < TLS_HEADER + AEAD_TAG)
 		return TLS_NOT_GENUINE;
 	length = size - TLS_HEADER - AEAD_TAG;
-	params[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, at + length, AEAD_TAG);
 	next_nonce(direction, nonce);
-	if (EVP_DecryptInit_ex2(direction->cipher, NULL, NULL, nonce, params) != 1 ||
-	    EVP_Cipher(direction->cipher, NULL, record, TLS_HEADER) < 0 ||
-	    (length && EVP_Cipher(direction->cipher, at, at, (unsigned int)length) < 0) ||
-	    EVP_DecryptFinal_ex(direction->cipher, at + length, &rest) != 1)
+	if (direction->gcm)
+		genuine = gcm_open(direction->gcm, nonce, record, TLS_HEADER, at, length);
+	else
+		genuine = decrypt(direction->libcrypto, nonce, record, at, length);
+	if (!genuine)
 		return TLS_NOT_GENUINE;
 	if (length > TLS_PLAINTEXT + 1)
 		return TLS_TOO_LONG;
@@ -122,23 +144,33 @@ int tls_record_open(struct tls_direction *direction, uint8_t *record, size_t siz
 	return (int)(length - 1);
 }
 
+/* Content, type and tag to `at`.  1: done. */
+static int encrypt(EVP_CIPHER_CTX *context, const uint8_t nonce[AEAD_NONCE], const uint8_t *header, uint8_t type,
+		   const uint8_t *content, size_t length, uint8_t *at)
+{
+	OSSL_PARAM params[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
+	int rest;
+
+	params[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, at + length + 1, AEAD_TAG);
+	return EVP_EncryptInit_ex2(context, NULL, NULL, nonce, NULL) == 1 &&
+	       EVP_Cipher(context, NULL, header, TLS_HEADER) >= 0 &&
+	       (!length || EVP_Cipher(context, at, content, (unsigned int)length) >= 0) &&
+	       EVP_Cipher(context, at + length, &type, 1) >= 0 &&	/* costs less than a copy of the content */
+	       EVP_EncryptFinal_ex(context, at + length + 1, &rest) == 1 &&
+	       EVP_CIPHER_CTX_get_params(context, params) == 1;
+}
+
 size_t tls_record_seal(struct tls_direction *direction, uint8_t type, const uint8_t *content, size_t length, uint8_t *out)
 {
 	uint8_t nonce[AEAD_NONCE], *at = out + TLS_HEADER;
-	OSSL_PARAM params[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
-	int rest;
 
 	out[0] = TLS_DATA;
 	out[1] = out[2] = 3;
 	aead_put16(out + 3, length + 1 + AEAD_TAG);
-	params[0] = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, at + length + 1, AEAD_TAG);
 	next_nonce(direction, nonce);
-	if (EVP_EncryptInit_ex2(direction->cipher, NULL, NULL, nonce, NULL) != 1 ||
-	    EVP_Cipher(direction->cipher, NULL, out, TLS_HEADER) < 0 ||
-	    (length && EVP_Cipher(direction->cipher, at, content, (unsigned int)length) < 0) ||
-	    EVP_Cipher(direction->cipher, at + length, &type, 1) < 0 ||	/* costs less than a copy of the content */
-	    EVP_EncryptFinal_ex(direction->cipher, at + length + 1, &rest) != 1 ||
-	    EVP_CIPHER_CTX_get_params(direction->cipher, params) != 1)
+	if (direction->gcm)
+		gcm_seal(direction->gcm, nonce, out, TLS_HEADER, content, length, &type, at);
+	else if (!encrypt(direction->libcrypto, nonce, out, type, content, length, at))
 		return 0;
 	return length + TLS_OVERHEAD;
 }

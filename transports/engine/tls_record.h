@@ -4,6 +4,7 @@
 #ifndef VPN_TLS_RECORD_H
 #define VPN_TLS_RECORD_H
 
+#include "gcm.h"
 #include "tls13_keys.h"
 
 enum {
@@ -25,7 +26,8 @@ enum {	/* what a record can be besides a length */
 struct tls_direction {
 	const struct tls13_suite *suite;
 	int encrypt;
-	EVP_CIPHER_CTX *cipher;			/* keyed once a secret */
+	struct gcm_key *gcm;			/* keyed once a secret: one or the other */
+	EVP_CIPHER_CTX *libcrypto;
 	uint64_t sequence;			/* of the next record */
 	uint8_t iv[AEAD_NONCE];
 	uint8_t secret[TLS13_SECRET];
