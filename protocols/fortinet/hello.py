@@ -12,13 +12,12 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from protocols.framing.ppp_prefixed import CONTROL_MARK, FORTINET_PREFIX, HEARTBEAT, fortinet_length
+from protocols.framing.ppp_prefixed import CONTROL_MARK, FORTINET_PREFIX, HEARTBEAT, RECORD_HEADER, fortinet_length
 
 if TYPE_CHECKING:
     from protocols.base import Secret
 
 MAX_COOKIE = 1150  # bytes; a longer one may not fit a record of the path
-SIZE = 2  # bytes of the length
 HELLO = CONTROL_MARK + b"clthello\0SVPNCOOKIE\0"
 ANSWER = CONTROL_MARK + b"svrhello\0handshake\0"
 
@@ -47,22 +46,26 @@ def decode(data: bytes) -> Answer:
     """What the first record from the gateway means (Q17, Q18)."""
     if _is_ppp(data):
         return Answer.PPP
-    if int.from_bytes(data[:SIZE], "big") != len(data):
+    if int.from_bytes(data[:RECORD_HEADER], "big") != len(data):
         return Answer.FAIL
-    if data[SIZE:] == HEARTBEAT:
+    if data[RECORD_HEADER:] == HEARTBEAT:
         return Answer.NOTHING
-    return Answer.OK if data[SIZE:] in (ANSWER + b"ok", ANSWER + b"ok\0") else Answer.FAIL
+    return Answer.OK if data[RECORD_HEADER:] in (ANSWER + b"ok", ANSWER + b"ok\0") else Answer.FAIL
 
 
 def record(text: bytes) -> bytes:
     """A control record: its length counts itself.  text: short enough for 16 bits."""
-    return (len(text) + SIZE).to_bytes(SIZE, "big") + text
+    return (len(text) + RECORD_HEADER).to_bytes(RECORD_HEADER, "big") + text
 
 
 def cookie_of(data: bytes) -> str:
     """The cookie of a client's hello, as a gateway reads it; empty: it is none."""
-    text = data[SIZE:]
-    if int.from_bytes(data[:SIZE], "big") != len(data) or not text.startswith(HELLO) or not text.endswith(b"\0"):
+    text = data[RECORD_HEADER:]
+    if (
+        int.from_bytes(data[:RECORD_HEADER], "big") != len(data)
+        or not text.startswith(HELLO)
+        or not text.endswith(b"\0")
+    ):
         return ""
     cookie = text[len(HELLO) : -1]
     return cookie.decode("ascii") if cookie.isascii() and b"\0" not in cookie else ""

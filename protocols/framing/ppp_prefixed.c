@@ -40,7 +40,9 @@ enum {
 	F5_PREFIX = 4,
 	FORTINET_PREFIX = 6,
 	MAX_HEAD = FORTINET_PREFIX + PPP_MAX_HEADER,
-	RECORD = 16384			/* bytes; a frame must fit one TLS record */
+	RECORD = 16384,			/* bytes; a frame must fit one TLS record */
+	CONTROL_RECORD = 0x10000,	/* a kind that is no PPP protocol: behind the length, as it is (Fortinet's datagrams) */
+	CONTROL_RECORD_HEADER = 2
 };
 
 enum state { IN_HEAD, IN_PACKET, IN_CONTROL, SKIPPING };
@@ -264,10 +266,17 @@ static void prefixed_datagram(struct ve_codec *codec, struct ve_sink *sink, cons
 
 /* ---- sending ---------------------------------------------------------------------------------------------------- */
 
+static int is_control_record(const struct prefixed *c, uint32_t kind)
+{
+	return c->ppp.bare && kind == CONTROL_RECORD;
+}
+
 static size_t prefixed_header_size(const struct ve_codec *codec, uint32_t kind)
 {
 	const struct prefixed *c = (const struct prefixed *)codec;
 
+	if (is_control_record(c, kind))
+		return CONTROL_RECORD_HEADER;
 	return c->prefix + ppp_header_size(&c->ppp, kind);
 }
 
@@ -275,8 +284,14 @@ static int prefixed_header(struct ve_codec *codec, uint32_t kind, size_t length,
 {
 	struct prefixed *c = (struct prefixed *)codec;
 	size_t size = ppp_header_size(&c->ppp, kind), total = size + length;
-	uint32_t protocol = ppp_protocol(&c->ppp, kind, out + c->prefix + size, length);
+	uint32_t protocol;
 
+	if (is_control_record(c, kind)) {
+		out[0] = (uint8_t)((length + CONTROL_RECORD_HEADER) >> 8);
+		out[1] = (uint8_t)(length + CONTROL_RECORD_HEADER);
+		return VE_OK;
+	}
+	protocol = ppp_protocol(&c->ppp, kind, out + c->prefix + size, length);
 	if (!protocol)
 		return VE_ERROR;
 	if (c->ppp.bare) {

@@ -8,6 +8,7 @@ drops the rest of that datagram.  Fortinet's datagrams are also control records,
 
     length16 of the datagram   GFtype 00   text: heartbeat 00, svrhello 00 ... (one that comes late is dropped)
 
+They are counted; a gateway sends them as control frames of the kind CONTROL_RECORD.
 Source: PPP notes, sections 1 and 2; Fortinet notes, section 6.  Options: ppp.py.
 """
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 F5_PREFIX = 4  # bytes
 FORTINET_PREFIX = 6
 CONTROL_MARK = b"GFtype\0"  # at offset 2 of a control record of Fortinet
+CONTROL_RECORD = 0x10000  # a kind that is no PPP protocol: its payload, from the mark on, goes behind the length alone
+RECORD_HEADER = 2
 HEARTBEAT = CONTROL_MARK + b"heartbeat\0"
 _LATE = CONTROL_MARK + b"svrhello\0"
 
@@ -156,13 +159,14 @@ class FortinetDecoder(PrefixedDecoder):
         return fortinet_length(prefix)
 
     def feed_datagram(self, data: bytes) -> None:
-        if data[2 : 2 + len(CONTROL_MARK)] != CONTROL_MARK:
+        text = data[RECORD_HEADER:]
+        if not text.startswith(CONTROL_MARK):
             super().feed_datagram(data)
-        elif int.from_bytes(data[:2], "big") != len(data):
+        elif int.from_bytes(data[:RECORD_HEADER], "big") != len(data):
             self._counters["forti_rx_control"] += 1
-        elif data[2:] == HEARTBEAT:
+        elif text == HEARTBEAT:
             self._counters["forti_heartbeat"] += 1
-        elif not data[2:].startswith(_LATE):
+        elif not text.startswith(_LATE):
             self._counters["forti_rx_control"] += 1
 
 
@@ -182,6 +186,11 @@ class FortinetEncoder(Sender):
     framing = "ppp-fortinet"
     max_sent = MAX_RECORD - FORTINET_PREFIX - 2
     bare = True
+
+    def encode_control(self, kind: int, payload: bytes = b"") -> bytes:
+        if kind == CONTROL_RECORD and len(payload) <= self.max_sent:
+            return (RECORD_HEADER + len(payload)).to_bytes(RECORD_HEADER, "big") + payload
+        return super().encode_control(kind, payload)
 
     def _framed(self, protocol: int, packet: bytes) -> bytes:
         size = len(packet)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from protocols.errors import MalformedFrame
 from protocols.framing.ppp_hdlc import HdlcEncoder
-from protocols.framing.ppp_prefixed import F5Encoder, FortinetEncoder
+from protocols.framing.ppp_prefixed import CONTROL_RECORD, F5Encoder, FortinetEncoder
 from tests.protocols.framing.ppp_twins import (
     ACCM_ALL,
     F5,
@@ -337,6 +337,20 @@ def test_control_records_are_fortinets_alone(make: type[PythonTwin]) -> None:
     twin = ready(make(F5))
     twin.feed_datagram(HEARTBEAT)
     assert outcome(twin, []).counted() == {"ppp_rx_bad_datagram": 1}
+    for framing in (F5, HDLC):
+        with pytest.raises(REFUSED):
+            make(framing).encode_control(CONTROL_RECORD, HEARTBEAT[2:])
+
+
+def test_a_gateway_sends_control_records(make: type[PythonTwin]) -> None:
+    twin = make(FORTINET)
+    assert twin.encode_control(CONTROL_RECORD, HEARTBEAT[2:]) == HEARTBEAT
+    assert twin.encode_control(CONTROL_RECORD) == b"\0\2"
+    longest = b"x" * FortinetEncoder.max_sent
+    assert twin.encode_control(CONTROL_RECORD, longest) == b"\x3f\xfa" + longest
+    for kind, payload in ((CONTROL_RECORD, longest + b"x"), (CONTROL_RECORD + 1, b""), (CONTROL_RECORD + 0x21, ipv4())):
+        with pytest.raises(REFUSED):
+            twin.encode_control(kind, payload)
 
 
 def test_a_stream_has_no_control_records(make: type[PythonTwin]) -> None:
