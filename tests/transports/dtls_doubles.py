@@ -11,8 +11,9 @@ from transports.dtls import Dtls, DtlsSettings, Mode
 PSK = bytes(range(32))
 MASTER = bytes(range(48))
 SESSION_ID = b"\xaa" * 32
-RETRANSMIT = 0.02  # seconds
-PATIENCE = 5.0  # seconds; only a broken test waits that long
+RETRANSMIT = 0.02  # seconds, where datagrams get lost
+UNHURRIED = 60.0  # seconds, where none does: on a slow machine libssl would send again what is on its way
+PATIENCE = 60.0  # seconds; only a broken test waits that long
 
 PSK_SUITES = (
     "PSK-AES128-GCM-SHA256",
@@ -38,14 +39,18 @@ KINDS = [*((Mode.PSK, suite) for suite in PSK_SUITES), *((Mode.RESUME, suite) fo
 Fate = Callable[[bool, int, bytes], Iterable[bytes]]
 
 
-def settings(mode: Mode, *ciphers: str, server: bool = False, secret: bytes = b"") -> DtlsSettings:
+def settings(
+    mode: Mode, *ciphers: str, server: bool = False, secret: bytes = b"", retransmit: float = UNHURRIED
+) -> DtlsSettings:
     secret = secret or (PSK if mode is Mode.PSK else MASTER)
     session_id = b"" if server and mode is Mode.PSK else SESSION_ID
-    return DtlsSettings(mode, secret, ciphers, session_id, server=server, retransmit=RETRANSMIT, retransmit_most=0.1)
+    most = min(5 * retransmit, UNHURRIED)
+    return DtlsSettings(mode, secret, ciphers, session_id, server=server, retransmit=retransmit, retransmit_most=most)
 
 
-def ends(mode: Mode, *ciphers: str) -> tuple[Dtls, Dtls]:
-    return Dtls(settings(mode, *ciphers)), Dtls(settings(mode, *ciphers, server=True))
+def ends(mode: Mode, *ciphers: str, retransmit: float = UNHURRIED) -> tuple[Dtls, Dtls]:
+    client = Dtls(settings(mode, *ciphers, retransmit=retransmit))
+    return client, Dtls(settings(mode, *ciphers, server=True, retransmit=retransmit))
 
 
 def untouched(_from_client: bool, _number: int, datagram: bytes) -> Iterable[bytes]:

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 SERVER, CLIENT, DATAGRAM, NONBLOCK = 1, 2, 1 << 2, 1 << 3  # flags of gnutls_init
 CRD_CERTIFICATE, CRD_PSK = 1, 4  # gnutls_credentials_type_t
 E_AGAIN, E_TIMEDOUT = -28, -319
-TIMEOUT = 5000  # milliseconds of a handshake
-PAUSE = 50  # milliseconds
+TIMEOUT = 60000  # milliseconds of a handshake
+PAUSE = 50  # milliseconds between two looks whether the test is over
+RETRANSMIT = 50  # milliseconds, where datagrams get lost
+UNHURRIED = 30000  # milliseconds, where none does, so that a slow machine makes no second flight
 MAX_DATAGRAM = 65535
 
 
@@ -58,8 +60,8 @@ def datum(data: bytes) -> tuple[Datum, ctypes.Array[ctypes.c_char]]:
 class Peer:
     """One association, in a thread of its own.
 
-    A server echoes each record.  A client (port: where to) sends `payloads`, each until it comes back, then says
-    goodbye.  Afterwards `error` is empty or says what failed; `identity` is what a client called itself.
+    A server echoes each record.  A client (port: where to) sends `payloads`, each when the last has come back, then
+    says goodbye.  Afterwards `error` is empty or says what failed; `identity` is what a client called itself.
     """
 
     def __init__(
@@ -70,10 +72,11 @@ class Peer:
         forged: Forged | None = None,
         port: int = 0,
         payloads: Sequence[bytes] = (),
+        retransmit: int = UNHURRIED,
     ) -> None:
         self.gnutls, self.priority, self.psk, self.forged = library(), priority, psk, forged
         self.role = CLIENT if port else SERVER
-        self.payloads = payloads
+        self.payloads, self.retransmit = payloads, retransmit
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(TIMEOUT / 1000)
@@ -129,7 +132,7 @@ class Peer:
         if self.forged:
             self._forge(self.forged)
         gnutls.gnutls_dtls_set_mtu(session, 1400)
-        gnutls.gnutls_dtls_set_timeouts(session, 50, TIMEOUT)
+        gnutls.gnutls_dtls_set_timeouts(session, self.retransmit, TIMEOUT)
         gnutls.gnutls_handshake_set_timeout(session, TIMEOUT)
         gnutls.gnutls_transport_set_int2(session, self.socket.fileno(), self.socket.fileno())
 
@@ -203,7 +206,6 @@ class Peer:
             while self.lives and (data := self._receive()) != payload:
                 if data is not None:
                     raise RuntimeError(f"got {len(data)} bytes, want the {len(payload)} that were sent")
-                self._send(payload)
         self.gnutls.gnutls_bye(self.session, 1)
 
 

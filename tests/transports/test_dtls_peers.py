@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.transports.dtls_doubles import MASTER, PSK, SESSION_ID, records
+from tests.transports.dtls_doubles import MASTER, PSK, SESSION_ID, UNHURRIED, records
 from tests.transports.dtls_sockets import EchoServer, Fate, ask, connected, next_payload, untouched
-from tests.transports.gnutls_peer import Forged, Peer, peer
+from tests.transports.gnutls_peer import RETRANSMIT, Forged, Peer, peer
 from transports.dtls import DtlsSettings, Mode, Version
 from transports.errors import DtlsNotResumed, DtlsTimedOut
 
@@ -47,11 +47,13 @@ def resumed_priority(version: Version, cipher: str, mac: str) -> str:
 
 
 def psk(cipher: str) -> DtlsSettings:
-    return DtlsSettings(Mode.PSK, PSK, (cipher,), SESSION_ID, retransmit=0.05)
+    return DtlsSettings(Mode.PSK, PSK, (cipher,), SESSION_ID, retransmit=UNHURRIED, retransmit_most=UNHURRIED)
 
 
 def resume(suite: str, version: Version = Version.DTLS12, master: bytes = MASTER) -> DtlsSettings:
-    return DtlsSettings(Mode.RESUME, master, (suite,), SESSION_ID, version=version, retransmit=0.05)
+    return DtlsSettings(
+        Mode.RESUME, master, (suite,), SESSION_ID, version=version, retransmit=UNHURRIED, retransmit_most=UNHURRIED
+    )
 
 
 def forged(version: Version, cipher: str, mac: str) -> Forged:
@@ -59,6 +61,8 @@ def forged(version: Version, cipher: str, mac: str) -> Forged:
 
 
 async def talk(port: int, settings: DtlsSettings, fate: Fate = untouched) -> dict[str, int]:
+    if fate is not untouched:
+        settings = replace(settings, retransmit=0.05)
     async with connected(port, settings, fate) as (dtls, udp):
         for payload in PAYLOADS:
             await ask(dtls, udp, payload)
@@ -66,6 +70,11 @@ async def talk(port: int, settings: DtlsSettings, fate: Fate = untouched) -> dic
 
 
 # --- GnuTLS as the server ---
+
+
+def lossy_peer(version: Version, cipher: str, mac: str) -> AbstractContextManager[Peer]:
+    forgery = forged(version, cipher, mac)
+    return peer(resumed_priority(version, cipher, mac), forged=forgery, retransmit=RETRANSMIT)
 
 
 @pytest.mark.parametrize("cipher", PSK_PRIORITIES)
@@ -94,7 +103,7 @@ def test_any_one_datagram_to_or_from_gnutls_is_lost(
     def fate(from_us: bool, number: int, datagram: bytes) -> Iterable[bytes]:
         return () if (from_us, number) == (ours, lost) else (datagram,)
 
-    with peer(resumed_priority(version, cipher, mac), forged=forged(version, cipher, mac)) as server:
+    with lossy_peer(version, cipher, mac) as server:
         asyncio.run(talk(server.port, resume(suite, version), fate))
     assert server.error == ""
 
@@ -119,7 +128,7 @@ def test_a_bad_network_to_gnutls(suite: str, version: Version, cipher: str, mac:
             arriving += [piece] * (dice.random() > 0.15)
         return arriving
 
-    with peer(resumed_priority(version, cipher, mac), forged=forged(version, cipher, mac)) as server:
+    with lossy_peer(version, cipher, mac) as server:
         stats = asyncio.run(talk(server.port, resume(suite, version), fate))
     assert server.error == ""
     assert stats["bad_length"] and stats["bad_mac"] and stats["records_in"] >= len(PAYLOADS)
@@ -131,7 +140,7 @@ def test_another_master_secret_than_gnutls_has(suite: str, version: Version, cip
         async with connected(port, resume(suite, version, b"x" * 48), limit=0.5):
             pass
 
-    with peer(resumed_priority(version, cipher, mac), forged=forged(version, cipher, mac)) as server:
+    with lossy_peer(version, cipher, mac) as server:
         with pytest.raises(DtlsTimedOut, match=r"no handshake within 0\.5 s"):
             asyncio.run(main(server.port))
 
@@ -179,14 +188,11 @@ def program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextmanager
 def s_server(*options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with program("openssl", "s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}", *options) as process:
+    with program("openssl", "s_server", "-dtls1_2", "-accept", "127.0.0.1:0", *options) as process:
         assert process.stdout is not None
-        while b"ACCEPT" not in process.stdout.readline():
-            assert process.poll() is None, "openssl s_server did not start"
-        yield process, port
+        while b"ACCEPT" not in (line := process.stdout.readline()):
+            assert line, "openssl s_server did not start"
+        yield process, int(line.rpartition(b":")[2])
 
 
 def exchange_lines(process: subprocess.Popen[bytes], port: int, cipher: str) -> DtlsSettings:

@@ -88,6 +88,7 @@ def test_packets_both_ways_beside_a_stream() -> None:
         assert b.packet() == ipv6(1400)
         b.peer.write(ENCODER.encode(ipv4(100)))  # the stream still receives
         assert b.packet() == ipv4(100)
+        b.until(lambda: b.pump.stats().rx_packets == 2)
         stats = b.pump.stats()
         assert (stats.tx_packets, stats.rx_packets, stats.links) == (1, 2, 1)
         assert stats.udp["tx_datagrams"] == 1 and stats.last_rx_datagram > 0
@@ -253,6 +254,7 @@ def test_what_is_larger_than_the_tunnel_is_dropped_and_counted() -> None:
         b.kernel.send(ipv4(1001))
         b.kernel.send(ipv4(1000))
         assert b.datagram() == b"\0" + ipv4(1000)
+        b.until(lambda: b.pump.stats().tx_packets == 1)
         assert b.pump.stats().dropped_tx_oversize == 1
 
 

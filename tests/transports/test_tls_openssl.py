@@ -20,26 +20,13 @@ pytestmark = pytest.mark.usefixtures("records")
 @contextmanager
 def s_server(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], socket.socket]]]:
     certificate, key = SERVER.write(folder)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [
-        "stdbuf",
-        "-oL",
-        "openssl",
-        "s_server",
-        "-accept",
-        f"127.0.0.1:{port}",
-        "-cert",
-        certificate,
-        "-key",
-        key,
-        *options,
-    ]
+    command = ["stdbuf", "-oL", "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", certificate, "-key", key]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen([*command, *options], **pipes) as process:  # type: ignore[call-overload]
         try:
-            while b"ACCEPT" not in process.stdout.readline():
-                assert process.poll() is None, "openssl s_server did not start"
+            while b"ACCEPT" not in (line := process.stdout.readline()):
+                assert line, "openssl s_server did not start"
+            port = int(line.rpartition(b":")[2])
             yield process, lambda: socket.create_connection(("127.0.0.1", port))
         finally:
             process.kill()
@@ -137,8 +124,14 @@ def test_data_and_new_keys_with_every_suite(tmp_path: Path, suite: str) -> None:
 
 
 def program(*command: str) -> subprocess.Popen[bytes]:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     return subprocess.Popen(["stdbuf", "-oL", *command], **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+def until(process: subprocess.Popen[bytes], wanted: bytes) -> None:
+    assert process.stdout is not None
+    while (line := process.stdout.readline()) != wanted:
+        assert line, f"the program ended before {wanted!r}"
 
 
 @SUITES
@@ -160,10 +153,9 @@ def test_s_client_and_its_new_keys(tmp_path: Path, suite: str) -> None:
                     if len(word) > 2:
                         assert await stream.read() == word
                         await stream.write(b"told " + word)
-                        while (line := process.stdout.readline()) != b"told " + word:
-                            assert line, "s_client ended"
+                        until(process, b"told " + word)
                     else:
-                        await asyncio.sleep(0.2)  # it takes a command only where a read begins with one
+                        until(process, b"KEYUPDATE\n")  # it takes a command only where a read begins with one
                 process.stdin.close()
                 await stream.close()
                 process.kill()
