@@ -59,7 +59,7 @@ static void open_connection(struct connection *c, const char *suite, int own)
 
 	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, c->fds) == 0, "socketpair");
 	for (int i = 0; i < 2; i++) {
-		struct ve_tls_context *context = ve_tls_context_new(i, err, sizeof(err));
+		struct ve_tls_context *context = ve_tls_context_new(i, 0, err, sizeof(err));
 
 		must(context && SSL_CTX_set_ciphersuites(context->ssl, suite), "context");
 		if (i)

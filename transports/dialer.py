@@ -18,7 +18,9 @@ from transports import tcp
 from transports.errors import Unreachable
 
 if TYPE_CHECKING:
+    from transports.dtls import Version
     from transports.proxy import Proxy
+    from transports.records import DtlsRecords
     from transports.tls import Judge, TlsContext, TlsSettings, TlsStream
     from transports.udp import UdpSocket
 
@@ -107,6 +109,35 @@ class Dialer:
         if self.through_proxy:
             raise Unreachable(f"{address} port {port}: UDP does not go through the proxy")
         return UdpSocket.open(address, port, local_port=local_port)
+
+    async def dtls(
+        self,
+        host: str,
+        port: int,
+        *,
+        address: str,
+        local_port: int = 0,
+        version: Version | None = None,
+        limit: float = 0.0,
+    ) -> DtlsRecords:
+        """A DTLS association with certificates: `dial`'s trust and names, but nobody is asked.
+
+        address: numeric, where TLS reached the host.  version: default 1.2.  limit: seconds for the handshake; 0: the
+        usual.  Raises Unreachable (also behind a proxy), DtlsError and what is below it, NotTrusted, TlsError.
+        """
+        from transports.dtls import HANDSHAKE_TIMEOUT
+        from transports.dtls import Version as Versions
+        from transports.records import DtlsRecords
+
+        socket = await self.datagrams(address, port, local_port=local_port)
+        try:
+            association = await self._tls().datagrams(
+                socket, host, version=version or Versions.DTLS12, limit=limit or HANDSHAKE_TIMEOUT
+            )
+            return DtlsRecords(socket, association)
+        except BaseException:
+            socket.close()
+            raise
 
     def _tls(self) -> TlsContext:
         if self._context is None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -27,10 +28,21 @@ from transports.errors import (
     DtlsRefused,
     DtlsTimedOut,
     TimedOut,
+    TransportError,
 )
 from transports.tcp import reason_of
 
-__all__ = ["Datagrams", "Dtls", "DtlsInfo", "DtlsSettings", "Mode", "Version", "client_hello_session_id", "handshake"]
+__all__ = [
+    "Certificates",
+    "Datagrams",
+    "Dtls",
+    "DtlsInfo",
+    "DtlsSettings",
+    "Mode",
+    "Version",
+    "client_hello_session_id",
+    "handshake",
+]
 
 HANDSHAKE_TIMEOUT = 12.0  # seconds
 RETRANSMIT = 0.25  # seconds; doubles up to ...
@@ -45,17 +57,31 @@ _LOST = {errno.ENOBUFS, errno.EAGAIN, errno.EMSGSIZE}
 
 
 class Mode(IntEnum):
-    """How the peers know each other: a pre-shared key, or the master secret of a session that never was."""
+    """How the peers know each other: a pre-shared key, the master secret of a session that never was, certificates."""
 
     PSK = lib.VE_DTLS_PSK
     RESUME = lib.VE_DTLS_RESUME
+    CERTIFICATE = lib.VE_DTLS_CERTIFICATE
 
 
 class Version(IntEnum):
-    """On the wire.  CISCO is from before RFC 4347, and for clients that resume alone."""
+    """On the wire; no other than the one wanted is agreed on.
+
+    DTLS10: with certificates alone.  CISCO is from before RFC 4347, and for clients that resume alone.
+    """
 
     DTLS12 = lib.VE_DTLS_12
+    DTLS10 = lib.VE_DTLS_10
     CISCO = lib.VE_DTLS_CISCO
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """context: a ve_tls_context for datagrams.  Of clients: server_name: SNI.  verify_name: whom they want."""
+
+    context: CData = field(repr=False)
+    server_name: str | None = None
+    verify_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +89,8 @@ class DtlsSettings:
     """One association.  ciphers: OpenSSL's names, best first; one name to resume.
 
     secret: the pre-shared key, or the 48 bytes of master secret.  session_id: of the ClientHello; a server with a key
-    needs none.  identity: what a client with a key calls itself.  retransmit: seconds.
+    needs none.  identity: what a client with a key calls itself.  certificates: of that mode, which has neither secret
+    nor session.  retransmit: seconds.
     """
 
     mode: Mode
@@ -76,6 +103,7 @@ class DtlsSettings:
     mtu: int = HANDSHAKE_MTU
     retransmit: float = RETRANSMIT
     retransmit_most: float = RETRANSMIT_MOST
+    certificates: Certificates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +142,16 @@ class Dtls:
         wishes.mtu = settings.mtu
         wishes.retransmit_ms = round(settings.retransmit * 1000)
         wishes.retransmit_most_ms = round(settings.retransmit_most * 1000)
+        if (certificates := settings.certificates) is not None:
+            held += [_chars(certificates.server_name), _chars(certificates.verify_name)]
+            wishes.context, wishes.server_name, wishes.verify_name = certificates.context, held[-2], held[-1]
         native = lib.ve_dtls_new(wishes, error, ERROR_SIZE)
         if native == ffi.NULL:
             raise DtlsError(text(error))
         self.native: CData = ffi.gc(native, lib.ve_dtls_free)
         self._room: CData = ffi.new("uint8_t[]", MAX_DATAGRAM)
         self.established = False
+        self.parked = False  # a certificate waits for `trust`
 
     def given_away(self) -> None:
         """Something of the engine owns `native` from now on."""
@@ -134,6 +166,12 @@ class Dtls:
     def feed(self, datagram: bytes) -> bool:
         """A datagram that came; True: the handshake is done.  Raises DtlsError."""
         self._judge(lib.ve_dtls_feed(self.native, datagram, len(datagram)))
+        return self.established
+
+    def trust(self, accept: bool) -> bool:
+        """The peer's certificate is judged: the handshake goes on, or ends.  As `feed`."""
+        self.parked = False
+        self._judge(lib.ve_dtls_trust(self.native, int(accept)))
         return self.established
 
     def outgoing(self) -> Iterator[bytes]:
@@ -194,6 +232,21 @@ class Dtls:
     # --- questions ---
 
     @property
+    def peer_certificate(self) -> bytes:
+        """DER; empty: the peer has shown none."""
+        room = ffi.new("uint8_t[]", lib.VE_TLS_CERTIFICATE)
+        length = lib.ve_dtls_peer_certificate(self.native, room, lib.VE_TLS_CERTIFICATE)
+        return bytes(ffi.buffer(room, length)) if length > 0 else b""
+
+    @property
+    def faults(self) -> tuple[int, ...]:
+        """What verification found wrong with it: X509_V_ERR_*, in the order found."""
+        found: list[int] = []
+        while (fault := lib.ve_dtls_verify_fault(self.native, len(found))) > 0:
+            found.append(fault)
+        return tuple(found)
+
+    @property
     def info(self) -> DtlsInfo:
         info = ffi.new("struct ve_dtls_info *")
         lib.ve_dtls_info(self.native, info)
@@ -214,6 +267,7 @@ class Dtls:
         if result == lib.VE_ERROR:
             raise DtlsError("the handshake is over") if self.established else self._failure()
         self.established = self.established or result == lib.VE_OK
+        self.parked = result == lib.VE_WANT_TRUST
 
     def _failure(self) -> DtlsError:
         kind, said = lib.ve_dtls_failure(self.native), text(lib.ve_dtls_error(self.native))
@@ -226,10 +280,25 @@ class Dtls:
         return DtlsError(said)
 
 
-async def handshake(dtls: Dtls, socket: Datagrams, *, limit: float = HANDSHAKE_TIMEOUT, first: bytes = b"") -> None:
+# Gets the peer's certificate (DER) and the faults found, and raises to refuse it.
+OnCertificate = Callable[[bytes, tuple[int, ...]], Awaitable[None]]
+
+
+async def _nobody(_certificate: bytes, _faults: tuple[int, ...]) -> None:
+    raise DtlsError("certificate: nobody is there to judge it")
+
+
+async def handshake(
+    dtls: Dtls,
+    socket: Datagrams,
+    *,
+    limit: float = HANDSHAKE_TIMEOUT,
+    first: bytes = b"",
+    on_certificate: OnCertificate = _nobody,
+) -> None:
     """Drive a handshake to its end.  first: a datagram that a server has taken from the socket already.
 
-    Raises DtlsTimedOut, DtlsRefused (ICMP), DtlsNotResumed, DtlsError.
+    Raises DtlsTimedOut, DtlsRefused (ICMP), DtlsNotResumed, DtlsError, and what on_certificate raises.
     """
     deadline = asyncio.get_running_loop().time() + limit
     try:
@@ -241,10 +310,24 @@ async def handshake(dtls: Dtls, socket: Datagrams, *, limit: float = HANDSHAKE_T
             if dtls.established:
                 return
             await _turn(dtls, socket, deadline, limit)
+            if dtls.parked:
+                await _ask(dtls, on_certificate)
+                await _send(dtls, socket)
         raise DtlsError(f"got {MAX_IGNORED} datagrams without an end of the handshake")
-    except DtlsError:
-        await _send(dtls, socket)  # our alert, if libssl made one
+    except TransportError:
+        with suppress(TransportError):
+            await _send(dtls, socket)  # our alert, if libssl made one
         raise
+
+
+async def _ask(dtls: Dtls, on_certificate: OnCertificate) -> None:
+    try:
+        await on_certificate(dtls.peer_certificate, dtls.faults)
+    except BaseException:
+        with suppress(DtlsError):
+            dtls.trust(False)
+        raise
+    dtls.trust(True)
 
 
 async def _turn(dtls: Dtls, socket: Datagrams, deadline: float, limit: float) -> None:
@@ -282,3 +365,7 @@ async def _send(dtls: Dtls, socket: Datagrams) -> None:
 def _refused(error: OSError) -> DtlsError:
     kind = DtlsRefused if error.errno in _ICMP else DtlsError
     return kind(f"the network says: {reason_of(error)}")
+
+
+def _chars(text: str | None) -> CData:
+    return ffi.NULL if text is None else ffi.new("char[]", text.encode("ascii"))

@@ -41,12 +41,14 @@ class Verdict:
 
     def __init__(self, pins: tuple[Pin, ...], cafile: Path | None, judge: Judge | None) -> None:
         self._pins, self._cafile, self._judge = pins, cafile, judge
-        self._accepted: dict[str, bytes] = {}  # host and port: SHA-256 of the certificate
+        self._accepted: dict[tuple[str, str], bytes] = {}  # host and port: SHA-256 of the certificate
 
-    async def check(self, host: str, place: str, certificate: bytes, faults: tuple[int, ...]) -> None:
-        """host: the name wanted.  place: key of what a person accepted.  faults: what verification found.
+    async def check(
+        self, host: str, place: tuple[str, str], certificate: bytes, faults: tuple[int, ...], *, ask: bool = True
+    ) -> None:
+        """host: the name wanted.  place: host and port, for which a person accepts.  faults: what verification found.
 
-        Raises NotTrusted.
+        Without `ask` nobody is asked, and what was accepted for another port of the host will do.  Raises NotTrusted.
         """
         if self._pins:
             self._check_pins(host, certificate, faults)
@@ -54,13 +56,16 @@ class Verdict:
         if not faults:
             return
         digest = hashlib.sha256(certificate).digest()
-        if self._accepted.get(place) == digest:
+        if self._accepted.get(place) == digest or (not ask and self._accepted_elsewhere(place[0], digest)):
             return
         error = NotTrusted(host, reason_of(faults), summarize(certificate))
-        if self._judge is None or not await self._judge(error):
+        if not ask or self._judge is None or not await self._judge(error):
             raise error
         if len(self._accepted) < MAX_REMEMBERED:
             self._accepted[place] = digest
+
+    def _accepted_elsewhere(self, host: str, digest: bytes) -> bool:
+        return any(place[0] == host and accepted == digest for place, accepted in self._accepted.items())
 
     def _check_pins(self, host: str, certificate: bytes, faults: tuple[int, ...]) -> None:
         if not any(pin.matches(certificate) for pin in self._pins):

@@ -100,6 +100,11 @@ class UdpSocket:
                     raise DatagramTooLarge(self._name, len(datagram), mtu) from exc
                 forgiven = True
 
+    def say(self, datagram: bytes) -> None:
+        """Send it if that takes no waiting; nobody is told what became of it."""
+        with suppress(OSError):
+            self._open().send(datagram)
+
     async def receive(self, timeout: float) -> bytes:
         """The next datagram.  Raises TimedOut, ConnectionLost."""
         if self._early:

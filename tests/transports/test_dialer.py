@@ -6,16 +6,20 @@ import asyncio
 import errno
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.certificates import Authority
+from tests.transports.dtls_certified import echoing
 from tests.transports.http_doubles import answer
 from tests.transports.proxy_doubles import Handler, HttpProxy, serving
 from tests.transports.test_tcp import names
+from tests.transports.tls_doubles import HOST, run, trusting
 from transports import tcp
 from transports.dialer import Dialer, DialSettings
-from transports.errors import ClientCertificateWanted, NotTrusted, ProxyError, TransportError, Unreachable
+from transports.dtls import Version
+from transports.errors import ClientCertificateWanted, DtlsTimedOut, NotTrusted, ProxyError, TransportError, Unreachable
 from transports.http import HttpClient, open_stream
 from transports.pins import Pin, pin_of
 from transports.proxy import Proxy
@@ -296,3 +300,29 @@ def test_a_proxy_that_refuses_is_a_proxy_error() -> None:
             assert double.heads[0].startswith("CONNECT 127.0.0.1:443 ")  # --resolve holds behind a proxy too
 
     asyncio.run(work())
+
+
+# --- DTLS ---
+
+
+def test_dtls_to_a_name_at_an_address(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with echoing() as echo:
+            dialer = Dialer(DialSettings(trusting(tmp_path)))
+            records = await dialer.dtls(HOST, echo.port, address="127.0.0.1")
+            await records.send(b"payload")
+            assert await records.receive(5.0) == b"payload"
+            assert records.peer == ("127.0.0.1", echo.port) and records.info.version == "DTLSv1.2"
+            records.close()
+            with pytest.raises(DtlsTimedOut):
+                await dialer.dtls(HOST, echo.port, address="127.0.0.1", version=Version.DTLS10, limit=0.0001)
+            with pytest.raises(NotTrusted):
+                await dialer.dtls("other.test", echo.port, address="127.0.0.1")
+
+    run(main())
+
+
+def test_dtls_does_not_go_through_a_proxy() -> None:
+    dialer = Dialer(DialSettings(TlsSettings(), proxy=Proxy("http", "proxy.test", 8080)))
+    with pytest.raises(Unreachable, match="UDP does not go through the proxy"):
+        asyncio.run(dialer.dtls(HOST, 443, address="127.0.0.1"))

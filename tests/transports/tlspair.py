@@ -47,7 +47,7 @@ class End:
         sock.setblocking(False)
         self.sock = sock
         error = errbuf()
-        context = lib.ve_tls_context_new(server, error, ERROR_SIZE)
+        context = lib.ve_tls_context_new(server, 0, error, ERROR_SIZE)
         assert context, text(error)
         assert lib.ve_tls_context_versions(context, version, version) == lib.VE_OK
         if server or identity:

@@ -65,6 +65,8 @@ void ve_dtls_free(struct ve_dtls *dtls)
 		return;
 	forget_handshake(dtls);
 	dtls_aead_clear(&dtls->aead);
+	tls_judgement_clear(&dtls->judged);
+	free(dtls->rest);
 	OPENSSL_cleanse(dtls, sizeof(*dtls));
 	free(dtls);
 }
@@ -111,7 +113,9 @@ int dtls_died(struct ve_dtls *dtls, const char *doing)
 	int reason = ERR_GET_LIB(first) == ERR_LIB_SSL ? ERR_GET_REASON(first) : 0;
 
 	dtls->state = DEAD;
-	if (reason > SSL_AD_REASON_OFFSET) {
+	if (dtls->judged.trust == REFUSED) {
+		dtls_fail(dtls, VE_DTLS_REFUSED, dtls->judged.refusal ? dtls->judged.refusal : "certificate: refused");
+	} else if (reason > SSL_AD_REASON_OFFSET) {
 		alerted(dtls, doing, reason - SSL_AD_REASON_OFFSET);
 	} else {
 		dtls->failure = reason == SSL_R_READ_TIMEOUT_EXPIRED ? VE_DTLS_TIMED_OUT : VE_DTLS_BROKEN;
@@ -151,6 +155,8 @@ static int finish(struct ve_dtls *dtls)
 
 	if (resumed != (dtls->mode == VE_DTLS_RESUME))
 		return dtls_fail(dtls, VE_DTLS_NOT_RESUMED, "handshake: got another kind of it, full or resumed, than wanted");
+	if (dtls->mode == VE_DTLS_CERTIFICATE && !dtls->server && dtls->judged.trust != ACCEPTED)
+		return dtls_fail(dtls, VE_DTLS_BROKEN, "handshake: no certificate came");
 	snprintf(dtls->info.version, sizeof(dtls->info.version), "%s", SSL_get_version(dtls->ssl));
 	snprintf(dtls->info.cipher, sizeof(dtls->info.cipher), "%s", SSL_CIPHER_get_name(cipher));
 	dtls->info.resumed = (uint32_t)resumed;
@@ -167,37 +173,50 @@ static int finish(struct ve_dtls *dtls)
 	return VE_OK;
 }
 
-static int step(struct ve_dtls *dtls)
+int dtls_step(struct ve_dtls *dtls)
 {
 	int result;
 
 	ERR_clear_error();
-	result = SSL_do_handshake(dtls->ssl);
+	result = dtls->listening ? dtls_listen(dtls) : 1;
+	if (result == 1)
+		result = SSL_do_handshake(dtls->ssl);
+	else if (result == 0)
+		ERR_clear_error();	/* a hello that is none: dropped */
 	dtls->pipe.in = NULL;
+	if (dtls->listening && result == 0)
+		return VE_WANT_READ;
 	if (dtls->not_resumed) {
 		ERR_clear_error();
 		return dtls_fail(dtls, VE_DTLS_NOT_RESUMED, "handshake: the peer does not resume the session");
 	}
 	if (result == 1)
 		return finish(dtls);
-	if (SSL_get_error(dtls->ssl, result) == SSL_ERROR_WANT_READ)
+	switch (SSL_get_error(dtls->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
 		return VE_WANT_READ;
-	return dtls_died(dtls, "handshake");
+	case SSL_ERROR_WANT_RETRY_VERIFY:
+		return VE_WANT_TRUST;
+	default:
+		return dtls_died(dtls, "handshake");
+	}
 }
 
 int ve_dtls_start(struct ve_dtls *dtls)
 {
-	return dtls->state == SHAKING ? step(dtls) : VE_ERROR;
+	return dtls->state == SHAKING ? dtls_step(dtls) : VE_ERROR;
 }
 
 /* ---- records that come ---- */
 
 static int is_version(const struct ve_dtls *dtls, int version)
 {
-	enum { DTLS_10 = 0xfeff };	/* what the first hellos say, whatever is wanted */
-
-	return version == dtls->version ||
-	       (version == DTLS_10 && dtls->version == VE_DTLS_12 && dtls->state == SHAKING);
+	if (version == dtls->version)
+		return 1;
+	if (dtls->state != SHAKING)
+		return 0;
+	/* The first hellos say 1.0, whatever is wanted; who wants nothing but 1.2 says so in an alert of that version. */
+	return (version == VE_DTLS_10 && dtls->version == VE_DTLS_12) || (version == VE_DTLS_12 && dtls->version == VE_DTLS_10);
 }
 
 /* Of epoch 1 libssl is shown nothing but what can be a Finished, while it waits for that: it would take a body too short for
@@ -246,13 +265,19 @@ int ve_dtls_feed(struct ve_dtls *dtls, const uint8_t *datagram, size_t length)
 	struct dtls_header header;
 	size_t used;
 
+	if (result == VE_WANT_READ && dtls->judged.trust == PARKED) {
+		dtls->stats.early++;
+		return VE_WANT_TRUST;
+	}
 	for (; length && result == VE_WANT_READ; datagram += used, length -= used) {
 		if (!classify(dtls, datagram, length, &header, &used))
 			continue;
 		dtls->pipe.in = datagram;	/* one at a time, so that none comes between its last one and our first */
 		dtls->pipe.in_length = used;
-		result = step(dtls);
+		result = dtls_step(dtls);
 	}
+	if (result == VE_WANT_TRUST)
+		dtls_keep_rest(dtls, datagram, length);
 	return result;
 }
 
@@ -265,7 +290,7 @@ int ve_dtls_timeout(struct ve_dtls *dtls)
 {
 	struct timeval left;
 
-	if (dtls->state != SHAKING || !DTLSv1_get_timeout(dtls->ssl, &left))
+	if (dtls->state != SHAKING || dtls->judged.trust == PARKED || !DTLSv1_get_timeout(dtls->ssl, &left))
 		return VE_EMPTY;
 	return (int)(left.tv_sec * 1000 + (left.tv_usec + 999) / 1000);
 }

@@ -14,7 +14,8 @@ enum {	/* bytes */
 	DTLS_SESSION_ID = 32,		/* at most */
 	DTLS_IDENTITY = 128,		/* at most, with the final NUL */
 	DTLS_FINISHED_MESSAGE = 24,	/* its header and 12 bytes of verify_data */
-	DTLS_SESSION_DER = 128		/* room for a forged session */
+	DTLS_SESSION_DER = 128,		/* room for a forged session */
+	DTLS_COOKIE = 32		/* of a HelloVerifyRequest */
 };
 
 enum dtls_state {
@@ -25,6 +26,7 @@ enum dtls_state {
 };
 
 struct ve_dtls {
+	struct tls_judgement judged;	/* with certificates */
 	enum dtls_state state;
 	int server, mode, version;
 	SSL *ssl;			/* NULL: libssl is not needed any more */
@@ -40,6 +42,10 @@ struct ve_dtls {
 	size_t session_id_length;
 	char identity[DTLS_IDENTITY];
 	uint32_t retransmit_ms, retransmit_most_ms;
+	int listening;			/* a server with certificates: our cookie has not come back */
+	uint8_t cookie[DTLS_COOKIE];
+	uint8_t *rest;			/* of the datagram with the certificate that is being judged; owned */
+	size_t rest_length;
 	int not_resumed;		/* a hello with another session id came */
 	int last_word;			/* the handshake's last flight was ours */
 	uint8_t finished[DTLS_FINISHED_MESSAGE];	/* ours, as it was sent, to be sent again */
@@ -58,6 +64,13 @@ int dtls_set_up(struct ve_dtls *dtls, const struct ve_dtls_settings *settings, c
 size_t dtls_forge(uint8_t *out, int version, unsigned int suite, const uint8_t *session_id, size_t session_id_length,
 		  const uint8_t master[DTLS_MASTER]);
 
+/* What certificates need of the connection, before its first step.  1: done. */
+int dtls_certificate_set(struct ve_dtls *dtls, struct ve_tls_context *context);
+/* A server's hello.  1: the cookie came back, go on; 0: not yet; -1: libssl failed. */
+int dtls_listen(struct ve_dtls *dtls);
+void dtls_keep_rest(struct ve_dtls *dtls, const uint8_t *rest, size_t length);	/* until the certificate is judged */
+
+int dtls_step(struct ve_dtls *dtls);	/* of the handshake, as ve_dtls_feed */
 int dtls_fail(struct ve_dtls *dtls, int failure, const char *text);	/* VE_ERROR */
 /* An error of libssl, of which it says no more than that: its cause, and VE_ERROR. */
 int dtls_died(struct ve_dtls *dtls, const char *doing);

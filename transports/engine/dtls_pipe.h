@@ -11,8 +11,8 @@
 #include <openssl/bio.h>
 
 enum {
-	DTLS_PIPE_OUT = 32 * 1024,		/* bytes that wait to be sent; a flight of ours has a few hundred */
-	DTLS_PIPE_DATAGRAMS = 16,		/* datagrams that wait to be sent */
+	DTLS_PIPE_OUT = 64 * 1024,		/* bytes that wait to be sent; a flight has a few hundred, or a chain of certificates */
+	DTLS_PIPE_DATAGRAMS = 64,		/* datagrams that wait to be sent */
 	DTLS_PIPE_CCS = DTLS_HEADER + 3		/* bytes of a ChangeCipherSpec record, at most (DTLS 0.9) */
 };
 

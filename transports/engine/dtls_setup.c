@@ -4,7 +4,8 @@
  * A resumption resumes a session that never was: both sides know its id and its master secret from elsewhere.  libssl is
  * handed a session with these (dtls_forge) and does the rest.  With a pre-shared key the same call gives the ClientHello
  * its session id, by which the gateway finds the key; the master secret is a random one then, so it cannot be resumed.
- * No certificate is ever accepted: whoever does not know the secret is refused, whatever it shows.
+ * In both no certificate is ever accepted: whoever does not know the secret is refused, whatever it shows.  Certificates
+ * are a mode of their own, on a context that many associations share (tls_context.c, dtls_certificate.c).
  * Source: AnyConnect notes, sections 6.2 to 6.6.
  */
 #include "dtls_internal.h"
@@ -157,14 +158,8 @@ static int forge_session(struct ve_dtls *dtls)
 
 /* ---- all of it ---- */
 
-static const char *wrong(const struct ve_dtls_settings *settings)
+static const char *wrong_secrets(const struct ve_dtls_settings *settings)
 {
-	if (settings->mode != VE_DTLS_PSK && settings->mode != VE_DTLS_RESUME)
-		return "mode: want a pre-shared key or a resumption";
-	if (settings->version != VE_DTLS_12 && settings->version != VE_DTLS_CISCO)
-		return "version: want 0xfefd or 0x0100";
-	if (settings->version == VE_DTLS_CISCO && (settings->server || settings->mode == VE_DTLS_PSK))
-		return "version: 0.9 is for clients that resume";
 	if (settings->mode == VE_DTLS_RESUME && settings->secret_length != DTLS_MASTER)
 		return "master secret: want 48 bytes";
 	if (!settings->secret_length || settings->secret_length > VE_DTLS_SECRET)
@@ -175,12 +170,50 @@ static const char *wrong(const struct ve_dtls_settings *settings)
 		return "session id: want at least 1 byte to resume";
 	if (settings->identity && strlen(settings->identity) >= DTLS_IDENTITY)
 		return "identity: want at most 127 bytes";
+	if (settings->mode == VE_DTLS_RESUME && settings->ciphers && strchr(settings->ciphers, ':'))
+		return "ciphers: want one to resume";
+	return NULL;
+}
+
+static const char *wrong_certificates(const struct ve_dtls_settings *settings)
+{
+	if (!settings->context || !settings->context->datagrams)
+		return "context: want one for datagrams";
+	if (settings->context->server != (settings->server != 0))
+		return "context: want one for this side";
+	if (settings->secret_length || settings->session_id_length)
+		return "secret: certificates want none, and no session id";
+	return NULL;
+}
+
+static const char *wrong_version(const struct ve_dtls_settings *settings)
+{
+	switch (settings->version) {
+	case VE_DTLS_12:
+		return NULL;
+	case VE_DTLS_10:
+		return settings->mode == VE_DTLS_CERTIFICATE ? NULL : "version: 1.0 is for certificates";
+	case VE_DTLS_CISCO:
+		return settings->mode == VE_DTLS_RESUME && !settings->server ? NULL : "version: 0.9 is for clients that resume";
+	default:
+		return "version: want 0xfefd, 0xfeff or 0x0100";
+	}
+}
+
+static const char *wrong(const struct ve_dtls_settings *settings)
+{
+	const char *fault = wrong_version(settings);
+
+	if (settings->mode != VE_DTLS_PSK && settings->mode != VE_DTLS_RESUME && settings->mode != VE_DTLS_CERTIFICATE)
+		return "mode: want a pre-shared key, a resumption or certificates";
+	if (!fault)
+		fault = settings->mode == VE_DTLS_CERTIFICATE ? wrong_certificates(settings) : wrong_secrets(settings);
+	if (fault)
+		return fault;
 	if (settings->mtu < LEAST_MTU || settings->mtu > MOST_MTU)
 		return "mtu: want 256..16384 bytes";
 	if (!settings->ciphers || !*settings->ciphers)
 		return "ciphers: want at least one";
-	if (settings->mode == VE_DTLS_RESUME && strchr(settings->ciphers, ':'))
-		return "ciphers: want one to resume";
 	if (!settings->retransmit_ms || settings->retransmit_most_ms < settings->retransmit_ms ||
 	    settings->retransmit_most_ms > 60000)
 		return "retransmission: want 1..60000 ms";
@@ -194,7 +227,8 @@ static void keep(struct ve_dtls *dtls, const struct ve_dtls_settings *settings)
 	dtls->version = settings->version;
 	dtls->retransmit_ms = settings->retransmit_ms;
 	dtls->retransmit_most_ms = settings->retransmit_most_ms;
-	memcpy(dtls->secret, settings->secret, settings->secret_length);
+	if (settings->secret_length)
+		memcpy(dtls->secret, settings->secret, settings->secret_length);
 	dtls->secret_length = settings->secret_length;
 	if (settings->session_id_length)
 		memcpy(dtls->session_id, settings->session_id, settings->session_id_length);
@@ -205,13 +239,8 @@ static void keep(struct ve_dtls *dtls, const struct ve_dtls_settings *settings)
 
 static int set_context(SSL_CTX *context, const struct ve_dtls_settings *settings)
 {
-	/* Without encrypt-then-MAC: with it libssl 3.0 ends the association at the first forged record. */
-	uint64_t options = SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_QUERY_MTU | SSL_OP_NO_RENEGOTIATION |
-			   SSL_OP_NO_ENCRYPT_THEN_MAC;
-
 	if (settings->mode == VE_DTLS_RESUME)
-		options |= SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_NO_EXTENDED_MASTER_SECRET;
-	SSL_CTX_set_options(context, options);
+		SSL_CTX_set_options(context, SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_NO_EXTENDED_MASTER_SECRET);
 	SSL_CTX_set_security_level(context, settings->version == VE_DTLS_CISCO ? 0 : SECURITY_LEVEL);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_get_cb(context, on_lookup);
@@ -220,12 +249,9 @@ static int set_context(SSL_CTX *context, const struct ve_dtls_settings *settings
 	SSL_CTX_set_cert_verify_callback(context, on_certificate, NULL);
 	SSL_CTX_set_psk_client_callback(context, on_client_key);
 	SSL_CTX_set_psk_server_callback(context, on_server_key);
-	SSL_CTX_set_msg_callback(context, on_message);
-	SSL_CTX_set_read_ahead(context, 1);
 	return SSL_CTX_set_min_proto_version(context, settings->version) &&
 	       SSL_CTX_set_max_proto_version(context, settings->version) &&
-	       SSL_CTX_set_ciphersuites(context, "") &&		/* TLS 1.3's would come first in the list */
-	       SSL_CTX_set_cipher_list(context, settings->ciphers);
+	       SSL_CTX_set_ciphersuites(context, "");		/* TLS 1.3's would come first in the list */
 }
 
 /* libssl passes over names that it does not know, as long as one is left. */
@@ -251,13 +277,33 @@ static int set_connection(struct ve_dtls *dtls, SSL_CTX *context, const struct v
 		return 0;
 	SSL_set_bio(dtls->ssl, bio, bio);
 	SSL_set_app_data(dtls->ssl, dtls);
+	/* Without encrypt-then-MAC: with it libssl 3.0 ends the association at the first forged record. */
+	SSL_set_options(dtls->ssl, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_QUERY_MTU | SSL_OP_NO_RENEGOTIATION |
+				   SSL_OP_NO_ENCRYPT_THEN_MAC);
+	SSL_set_msg_callback(dtls->ssl, on_message);
+	SSL_set_read_ahead(dtls->ssl, 1);
 	DTLS_set_timer_cb(dtls->ssl, on_timer);
 	if (dtls->server)
 		SSL_set_accept_state(dtls->ssl);
 	else
 		SSL_set_connect_state(dtls->ssl);
-	return all_known(dtls->ssl, settings->ciphers) && SSL_set_mtu(dtls->ssl, (long)settings->mtu) &&
+	return SSL_set_cipher_list(dtls->ssl, settings->ciphers) && all_known(dtls->ssl, settings->ciphers) &&
+	       (dtls->mode != VE_DTLS_CERTIFICATE || dtls_certificate_set(dtls, settings->context)) && SSL_set_mtu(dtls->ssl, (long)settings->mtu) &&
 	       (!dtls->session_id_length || forge_session(dtls));
+}
+
+/* Held by the caller; NULL: libssl failed. */
+static SSL_CTX *context_of(const struct ve_dtls *dtls, const struct ve_dtls_settings *settings)
+{
+	SSL_CTX *context;
+
+	if (dtls->mode == VE_DTLS_CERTIFICATE)
+		return SSL_CTX_up_ref(settings->context->ssl) ? settings->context->ssl : NULL;
+	context = SSL_CTX_new(dtls->server ? DTLS_server_method() : DTLS_client_method());
+	if (context && set_context(context, settings))
+		return context;
+	SSL_CTX_free(context);
+	return NULL;
 }
 
 int dtls_set_up(struct ve_dtls *dtls, const struct ve_dtls_settings *settings, char *err, size_t err_size)
@@ -272,10 +318,12 @@ int dtls_set_up(struct ve_dtls *dtls, const struct ve_dtls_settings *settings, c
 	}
 	keep(dtls, settings);
 	ERR_clear_error();
-	context = SSL_CTX_new(dtls->server ? DTLS_server_method() : DTLS_client_method());
-	done = context && set_context(context, settings) && set_connection(dtls, context, settings);
+	context = context_of(dtls, settings);
+	done = context && set_connection(dtls, context, settings);
 	if (!done)
 		tls_error_text(err, err_size, "dtls");
+	else if (dtls->mode == VE_DTLS_CERTIFICATE && !dtls->server)
+		done = tls_names(dtls->ssl, settings->server_name, settings->verify_name, err, err_size);
 	SSL_CTX_free(context);	/* the connection holds it */
 	return done;
 }

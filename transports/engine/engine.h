@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define VE_ABI 7		/* changes with any change below */
+#define VE_ABI 8		/* changes with any change below */
 
 /* What calls return: a count >= 0, or one of these. */
 #define VE_OK 0
@@ -249,7 +249,8 @@ struct ve_tls_info {
 	uint32_t reused;
 };
 
-VE_API struct ve_tls_context *ve_tls_context_new(int server, char *err, size_t err_size);
+/* datagrams: for DTLS, ve_dtls_settings.context; the versions and the suites are those of each association then. */
+VE_API struct ve_tls_context *ve_tls_context_new(int server, int datagrams, char *err, size_t err_size);
 VE_API void ve_tls_context_free(struct ve_tls_context *context);	/* its connections may outlive it */
 /* min, max: 0x0303 = TLS 1.2, 0x0304 = TLS 1.3, 0 = the library's. */
 VE_API int ve_tls_context_versions(struct ve_tls_context *context, int min, int max);
@@ -361,14 +362,16 @@ VE_API int ve_datagrams_errno(const struct ve_datagrams *datagrams);	/* of the l
 VE_API void ve_datagrams_stats(const struct ve_datagrams *datagrams, struct ve_datagram_stats *out);
 /* ---- DTLS: one association; datagrams go in and out as bytes, the socket is the caller's ---------------------- */
 
-#define VE_DTLS_12 0xfefd		/* versions, as on the wire */
+#define VE_DTLS_12 0xfefd		/* versions, as on the wire; no other than the one wanted is agreed on */
+#define VE_DTLS_10 0xfeff		/* with certificates alone; for it alone libssl's security level is 0 */
 #define VE_DTLS_CISCO 0x0100		/* "0.9", before RFC 4347; clients alone */
 #define VE_DTLS_PAYLOAD 16384		/* bytes: the most in a record */
 #define VE_DTLS_SECRET 256		/* bytes: the longest pre-shared key */
 
 enum {	/* how the peers know each other: ve_dtls_settings.mode */
 	VE_DTLS_PSK = 1,		/* a full handshake with a pre-shared key */
-	VE_DTLS_RESUME = 2		/* an abbreviated one: both have the master secret of a session that never was */
+	VE_DTLS_RESUME = 2,		/* an abbreviated one: both have the master secret of a session that never was */
+	VE_DTLS_CERTIFICATE = 3		/* a full one with certificates: the server's, and the client's if it is asked */
 };
 
 enum {	/* why an association failed: ve_dtls_failure */
@@ -377,13 +380,14 @@ enum {	/* why an association failed: ve_dtls_failure */
 	VE_DTLS_BROKEN = 2,		/* what came breaks DTLS, or nothing common was found */
 	VE_DTLS_NOT_RESUMED = 3,	/* the peer wants a full handshake where it should resume: not who it should be */
 	VE_DTLS_TIMED_OUT = 4,		/* no answer to the last of the retransmissions */
-	VE_DTLS_USED_UP = 5		/* no sequence number is left, or too many forgeries came */
+	VE_DTLS_USED_UP = 5,		/* no sequence number is left, or too many forgeries came */
+	VE_DTLS_REFUSED = 6		/* we refused the peer's certificate */
 };
 
 struct ve_dtls_settings {
 	int server;
-	int mode;			/* VE_DTLS_PSK, VE_DTLS_RESUME */
-	int version;			/* VE_DTLS_12, VE_DTLS_CISCO */
+	int mode;			/* VE_DTLS_PSK, VE_DTLS_RESUME, VE_DTLS_CERTIFICATE */
+	int version;			/* VE_DTLS_12, VE_DTLS_10, VE_DTLS_CISCO */
 	const char *ciphers;		/* OpenSSL's names, joined by ':', best first; one to resume */
 	const char *identity;		/* client with a key: what it calls itself; a server takes any */
 	const uint8_t *secret;		/* pre-shared key, or the 48 bytes of master secret */
@@ -393,10 +397,13 @@ struct ve_dtls_settings {
 	size_t mtu;			/* the largest datagram of a handshake, bytes */
 	uint32_t retransmit_ms;		/* the first wait for an answer; it doubles up to ... */
 	uint32_t retransmit_most_ms;
+	/* With certificates, no secret and no session id: */
+	struct ve_tls_context *context;	/* made for datagrams; not needed any more after ve_dtls_new */
+	const char *server_name, *verify_name;	/* as for ve_tls_new; NULL for servers */
 };
 
 struct ve_dtls_info {
-	char version[16];		/* "DTLSv1.2", "DTLSv0.9" */
+	char version[16];		/* "DTLSv1.2", "DTLSv1", "DTLSv0.9" */
 	char cipher[64];		/* "PSK-AES128-GCM-SHA256" */
 	uint32_t resumed;
 	uint32_t own_records;		/* 1: records are sealed and opened without libssl */
@@ -421,8 +428,15 @@ VE_API struct ve_dtls *ve_dtls_new(const struct ve_dtls_settings *settings, char
 VE_API void ve_dtls_free(struct ve_dtls *dtls);		/* wipes the keys */
 /* Begins: a client's first flight waits then.  VE_WANT_READ, VE_ERROR. */
 VE_API int ve_dtls_start(struct ve_dtls *dtls);
-/* A datagram that came before the end of the handshake.  VE_OK: that was the end; VE_WANT_READ; VE_ERROR. */
+/* A datagram that came before the end of the handshake.  VE_OK: that was the end; VE_WANT_READ; VE_ERROR; VE_WANT_TRUST
+ * (clients with certificates, always once, before anything secret is sent): judge the peer's certificate, ve_tls_trust's
+ * twin; what is fed before that is dropped, and counted as early. */
 VE_API int ve_dtls_feed(struct ve_dtls *dtls, const uint8_t *datagram, size_t length);
+/* The handshake goes on, or ends: as ve_dtls_feed; VE_ERROR also if no certificate waits to be judged. */
+VE_API int ve_dtls_trust(struct ve_dtls *dtls, int accept);
+VE_API int ve_dtls_verify_fault(const struct ve_dtls *dtls, size_t index);	/* as ve_tls_verify_fault */
+/* DER of the peer's own certificate, as long as the association lives; its length, VE_EMPTY, or VE_FULL. */
+VE_API int ve_dtls_peer_certificate(const struct ve_dtls *dtls, uint8_t *out, size_t size);
 /* The next datagram that is to be sent, after each call above or below; its length, VE_EMPTY, or VE_FULL. */
 VE_API int ve_dtls_outgoing(struct ve_dtls *dtls, uint8_t *out, size_t size);
 VE_API int ve_dtls_timeout(struct ve_dtls *dtls);	/* milliseconds until ve_dtls_expired is due, or VE_EMPTY: never */

@@ -11,11 +11,9 @@
 
 #include "tls_internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,21 +31,6 @@ static int on_certificate_wanted(SSL *ssl, void *unused)
 	if (!tls->server)
 		tls->asked = 1;
 	return 1;
-}
-
-static int set_names(struct ve_tls *tls, const char *server_name, const char *verify_name)
-{
-	X509_VERIFY_PARAM *param = SSL_get0_param(tls->ssl);
-	uint8_t address[sizeof(struct in6_addr)];
-
-	if (server_name && !SSL_set_tlsext_host_name(tls->ssl, server_name))
-		return 0;
-	if (inet_pton(AF_INET, verify_name, address) == 1)
-		return X509_VERIFY_PARAM_set1_ip(param, address, 4);
-	if (inet_pton(AF_INET6, verify_name, address) == 1)
-		return X509_VERIFY_PARAM_set1_ip(param, address, 16);
-	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return X509_VERIFY_PARAM_set1_host(param, verify_name, 0);
 }
 
 static int set_up(struct ve_tls *tls, struct ve_tls_context *context, int fd)
@@ -74,9 +57,8 @@ struct ve_tls *ve_tls_new(struct ve_tls_context *context, int fd, const char *se
 {
 	struct ve_tls *tls;
 
-	/* A leading dot would make libssl match every name below it. */
-	if (!context->server && (!verify_name || !*verify_name || *verify_name == '.')) {
-		snprintf(err, err_size, "tls: no name to verify");
+	if (context->datagrams) {
+		snprintf(err, err_size, "tls: the context is for datagrams");
 		return NULL;
 	}
 	ERR_clear_error();
@@ -86,14 +68,14 @@ struct ve_tls *ve_tls_new(struct ve_tls_context *context, int fd, const char *se
 		return NULL;
 	}
 	tls->server = context->server;
-	tls->any_client = context->any_client;
+	tls->judged.any_client = context->any_client;
 	tls->alert = VE_EMPTY;
-	if (!set_up(tls, context, fd) || (!tls->server && !set_names(tls, server_name, verify_name))) {
+	if (!set_up(tls, context, fd))
 		tls_error_text(err, err_size, "tls");
-		ve_tls_free(tls);
-		return NULL;
-	}
-	return tls;
+	else if (tls->server || tls_names(tls->ssl, server_name, verify_name, err, err_size))
+		return tls;
+	ve_tls_free(tls);
+	return NULL;
 }
 
 void ve_tls_free(struct ve_tls *tls)
@@ -103,7 +85,7 @@ void ve_tls_free(struct ve_tls *tls)
 	SSL_free(tls->ssl);	/* and the BIO */
 	BIO_meth_free(tls->method);
 	tls_pipe_close(&tls->pipe);
-	OPENSSL_free(tls->leaf);
+	tls_judgement_clear(&tls->judged);
 	tls_watch_wipe(&tls->watch);
 	tls_taken_clear(&tls->taken);
 	free(tls);
@@ -175,8 +157,9 @@ static int died(struct ve_tls *tls, const char *doing)
 	int reason = ERR_GET_LIB(first) == ERR_LIB_SSL ? ERR_GET_REASON(first) : 0;
 
 	tls->dead = 1;
-	if (tls->trust == REFUSED) {
-		tls->failure = VE_TLS_REFUSED;		/* the text is already there */
+	if (tls->judged.trust == REFUSED) {
+		tls->failure = VE_TLS_REFUSED;
+		snprintf(tls->error, sizeof(tls->error), "%s", tls->judged.refusal ? tls->judged.refusal : "certificate: refused");
 	} else if (reason > SSL_AD_REASON_OFFSET) {
 		tls_alerted(tls, doing, reason - SSL_AD_REASON_OFFSET);
 	} else if (tls->pipe.in_errno || tls->pipe.ended) {
@@ -247,7 +230,7 @@ static int step(struct ve_tls *tls)
 		result = outcome(tls, result, "handshake");
 		return result == VE_EOF ? tls_broken(tls, "handshake: the peer ended it with close_notify") : result;
 	}
-	if (!tls->server && tls->trust != ACCEPTED)	/* a suite without certificates */
+	if (!tls->server && tls->judged.trust != ACCEPTED)	/* a suite without certificates */
 		return tls_broken(tls, "handshake: no certificate came");
 	tls->established = 1;
 	return VE_OK;

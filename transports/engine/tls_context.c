@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define MAX_CHAIN_BYTES ((long)VE_TLS_CHAIN * VE_TLS_CERTIFICATE)
+/* A peer in DTLS makes libssl set aside as much by one datagram, and for several messages. */
+#define MAX_DATAGRAM_CHAIN_BYTES ((long)128 * 1024)
 
 void tls_error_text(char *out, size_t size, const char *doing)
 {
@@ -43,33 +45,52 @@ static int failed(struct ve_tls_context *context, const char *doing)
 	return VE_ERROR;
 }
 
-struct ve_tls_context *ve_tls_context_new(int server, char *err, size_t err_size)
+/* What is of one kind alone: TLS is watched for its keys, DTLS has no renegotiation and no TLS 1.3. */
+static int set_kind(struct ve_tls_context *context)
+{
+	SSL_CTX_set_max_cert_list(context->ssl, context->datagrams ? MAX_DATAGRAM_CHAIN_BYTES : MAX_CHAIN_BYTES);
+	if (context->datagrams)
+		return SSL_CTX_set_ciphersuites(context->ssl, "");
+	if (context->server)	/* OpenSSL 3 refuses a client's renegotiation unless told so; the lab's clients rekey with it. */
+		SSL_CTX_set_options(context->ssl, SSL_OP_ALLOW_CLIENT_RENEGOTIATION);
+	tls_watch_set(context->ssl);
+	return 1;
+}
+
+static const SSL_METHOD *method_of(int server, int datagrams)
+{
+	if (datagrams)
+		return server ? DTLS_server_method() : DTLS_client_method();
+	return server ? TLS_server_method() : TLS_client_method();
+}
+
+struct ve_tls_context *ve_tls_context_new(int server, int datagrams, char *err, size_t err_size)
 {
 	struct ve_tls_context *context = calloc(1, sizeof(*context));
-	uint64_t options = SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION;
 
 	ERR_clear_error();
-	if (!context || !(context->ssl = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method()))) {
+	if (context) {
+		context->server = server != 0;
+		context->datagrams = datagrams != 0;
+		context->ssl = SSL_CTX_new(method_of(server, datagrams));
+	}
+	if (!context || !context->ssl || !set_kind(context)) {
 		tls_error_text(err, err_size, "tls context");
-		free(context);
+		ve_tls_context_free(context);
 		return NULL;
 	}
-	context->server = server != 0;
 	if (server) {
-		/* OpenSSL 3 refuses a client's renegotiation unless told so; the lab's clients rekey with it. */
-		options |= SSL_OP_ALLOW_CLIENT_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE;
+		SSL_CTX_set_options(context->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
 		SSL_CTX_set_num_tickets(context->ssl, 0);
 		SSL_CTX_set_dh_auto(context->ssl, 1);
 		SSL_CTX_set_session_id_context(context->ssl, (const unsigned char *)"ve", 2);
 	}
-	SSL_CTX_set_options(context->ssl, options);
+	SSL_CTX_set_options(context->ssl, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_clear_options(context->ssl, SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_cert_verify_callback(context->ssl, tls_verify, NULL);
-	tls_watch_set(context->ssl);
 	SSL_CTX_set_session_cache_mode(context->ssl, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(context->ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY);
 	SSL_CTX_clear_mode(context->ssl, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_max_cert_list(context->ssl, MAX_CHAIN_BYTES);
 	/* A trusted certificate ends a chain even if it is not self-signed: a CA file may hold an intermediate. */
 	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context->ssl), X509_V_FLAG_PARTIAL_CHAIN);
 	return context;

@@ -42,8 +42,8 @@ void ve_tls_info(struct ve_tls *tls, struct ve_tls_info *out)
 	snprintf(out->cipher, sizeof(out->cipher), "%s", cipher ? cipher : "");
 	while (peer_certificate(tls, out->peer_chain))
 		out->peer_chain++;
-	out->verify_error = tls->fault_count ? tls->faults[0] : 0;
-	out->verify_depth = tls->fault_depth;
+	out->verify_error = tls->judged.fault_count ? tls->judged.faults[0] : 0;
+	out->verify_depth = tls->judged.fault_depth;
 	out->client_certificate_asked = (uint32_t)tls->asked;
 	out->client_certificate_sent = tls->asked && SSL_get_certificate(tls->ssl);
 	out->reused = (uint32_t)SSL_session_reused(tls->ssl);

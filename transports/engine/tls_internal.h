@@ -15,18 +15,31 @@
 struct ve_tls_context {
 	SSL_CTX *ssl;
 	int server;
+	int datagrams;			/* for DTLS */
 	int any_client;			/* server without CAs: client certificates are not verified */
 	char error[TLS_TEXT];
 };
 
 enum tls_trust { NEW, PARKED, ACCEPTED, REFUSED };
 
+/* What becomes of the peer's certificate.  The first member of ve_tls and of ve_dtls: the app_data of an SSL points to
+ * either, and so to this. */
+struct tls_judgement {
+	enum tls_trust trust;		/* clients */
+	int any_client;			/* as in the context */
+	int faults[TLS_FAULTS];		/* X509_V_ERR_*, in the order found */
+	int fault_count, fault_depth;
+	uint8_t *leaf;			/* DER of the peer's certificate; owned */
+	size_t leaf_length;
+	const char *refusal;		/* why it was refused without asking, or once more */
+};
+
 struct ve_tls {
+	struct tls_judgement judged;
 	SSL *ssl;
 	BIO_METHOD *method;
 	struct tls_pipe pipe;
-	enum tls_trust trust;		/* clients */
-	int server, any_client;
+	int server;
 	int established;		/* the first handshake is done */
 	int dead;			/* a fatal error: hands off libssl */
 	int rekeying;			/* a renegotiation is under way, ours or the peer's */
@@ -34,10 +47,6 @@ struct ve_tls {
 	int wanted;			/* ve_tls_take_over goes on in ve_tls_read */
 	struct tls_watch watch;		/* of libssl, until */
 	struct tls_taken taken;		/* our own records */
-	int faults[TLS_FAULTS];		/* X509_V_ERR_*, in the order found */
-	int fault_count, fault_depth;
-	uint8_t *leaf;			/* DER that was judged; owned */
-	size_t leaf_length;
 	int failure;			/* VE_TLS_* */
 	int alert;			/* fatal alert received, or VE_EMPTY */
 	char error[TLS_TEXT];
@@ -53,5 +62,10 @@ int tls_lost(struct ve_tls *tls, const char *doing);			/* by what ended the rece
 
 /* libssl's question: is this chain good?  Asked anew when a parked handshake goes on, and by a renegotiation. */
 int tls_verify(X509_STORE_CTX *store, void *unused);
+/* A client's: whom it wants, as ve_tls_new has it.  1: done; 0: err says why not. */
+int tls_names(SSL *ssl, const char *server_name, const char *verify_name, char *err, size_t err_size);
+int tls_judge(struct tls_judgement *judged, int accept);	/* as ve_tls_trust */
+int tls_fault(const struct tls_judgement *judged, size_t index);	/* as ve_tls_verify_fault */
+void tls_judgement_clear(struct tls_judgement *judged);
 
 #endif

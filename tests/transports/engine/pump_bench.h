@@ -49,7 +49,7 @@ static void identity(struct ve_tls_context *context)
 
 static struct ve_tls *end(int fd, int server)
 {
-	struct ve_tls_context *context = ve_tls_context_new(server, err, sizeof(err));
+	struct ve_tls_context *context = ve_tls_context_new(server, 0, err, sizeof(err));
 	struct ve_tls *tls;
 
 	CHECK(context);

@@ -67,7 +67,7 @@ static void identify(struct ve_tls_context *context)
 
 static struct ve_tls *end(int fd, int server, int version)
 {
-	struct ve_tls_context *context = ve_tls_context_new(server, err, sizeof(err));
+	struct ve_tls_context *context = ve_tls_context_new(server, 0, err, sizeof(err));
 	struct ve_tls *tls;
 
 	CHECK(context && ve_tls_context_versions(context, version, version) == VE_OK);
