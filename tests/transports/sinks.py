@@ -16,7 +16,7 @@ from transports.sink import MemorySink, NativeSink
 from transports.wintun import Adapter, WintunSession
 
 AnySink = MemorySink | NativeSink
-DEADLINE = 5.0  # seconds; far more than a driver's thread needs
+DEADLINE = 60.0  # seconds; far more than a driver's thread needs
 
 
 class Place(Protocol):

@@ -11,6 +11,8 @@ import pytest
 
 from transports.companion import MAX_LINE, Companion, CompanionFailed
 
+PATIENCE = 60.0  # seconds; only a broken test waits that long
+
 
 def script(folder: Path, body: str) -> str:
     path = folder / "program"
@@ -23,7 +25,7 @@ def talk(argv: list[str], act: Callable[[Companion], Awaitable[None]], **environ
     async def run() -> None:
         companion = Companion.start(argv, environment)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(2 * PATIENCE):
                 await act(companion)
         finally:
             companion.stop()
@@ -36,7 +38,7 @@ def test_it_is_asked_and_answers_on_the_same_descriptor(tmp_path: Path) -> None:
 
     async def act(companion: Companion) -> None:
         await companion.send(b"hello\n")
-        assert [await companion.line(5) for _ in range(4)] == ["host THERE: hello", "two", "", "rest"]
+        assert [await companion.line(PATIENCE) for _ in range(4)] == ["host THERE: hello", "two", "", "rest"]
 
     talk([program, "host"], act, SAID="THERE")
 
@@ -48,11 +50,11 @@ def test_what_it_does_wrong_has_a_name(tmp_path: Path) -> None:
 
     async def gone(companion: Companion) -> None:
         with pytest.raises(CompanionFailed, match="ended before"):
-            await companion.line(5)
+            await companion.line(PATIENCE)
 
     async def endless(companion: Companion) -> None:
         with pytest.raises(CompanionFailed, match=f"more than {MAX_LINE} bytes"):
-            await companion.line(5)
+            await companion.line(PATIENCE)
 
     talk([script(tmp_path, "cat <&0 >/dev/null\n")], silent)
     talk([script(tmp_path, "exit 0\n")], gone)
@@ -61,11 +63,11 @@ def test_what_it_does_wrong_has_a_name(tmp_path: Path) -> None:
 
 def test_what_has_arrived_can_be_forgotten(tmp_path: Path) -> None:
     async def act(companion: Companion) -> None:
-        assert await companion.line(5) == "one"
+        assert await companion.line(PATIENCE) == "one"
         await asyncio.sleep(0.1)
         companion.discard()
         await companion.send(b"\n")
-        assert await companion.line(5) == "four"
+        assert await companion.line(PATIENCE) == "four"
 
     talk([script(tmp_path, 'printf "one\\ntwo\\nthree\\n" >&0; read a; echo four >&0; cat <&0 >/dev/null\n')], act)
 
@@ -74,7 +76,7 @@ def test_what_has_arrived_can_be_forgotten(tmp_path: Path) -> None:
 def test_it_ends_with_us_whatever_it_does(tmp_path: Path, body: str) -> None:
     async def run() -> int:
         companion = Companion.start([script(tmp_path, f"echo $$ >&0\n{body}")], {})
-        pid = int(await companion.line(5))
+        pid = int(await companion.line(PATIENCE))
         companion.stop()
         return pid
 

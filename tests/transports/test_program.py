@@ -20,7 +20,7 @@ def script(folder: Path, text: str) -> str:
     return str(path)
 
 
-def run(*argv: str, timeout: float = 10.0, limit: int = 1000, user: str = "", **environment: str) -> bytes:
+def run(*argv: str, timeout: float = 60.0, limit: int = 1000, user: str = "", **environment: str) -> bytes:
     return asyncio.run(program.run(argv, environment, user=user, timeout=timeout, limit=limit))
 
 
@@ -52,10 +52,13 @@ def test_what_cannot_be_run(tmp_path: Path) -> None:
 
 def test_a_program_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
     began, pid = time.monotonic(), tmp_path / "pid"
-    with pytest.raises(ProgramFailed, match="did not end within 0 s"):
-        run(script(tmp_path, f"sleep 30 & echo $! > {pid}; wait"), timeout=0.3)
-    assert time.monotonic() - began < 5
-    until = time.monotonic() + 5
+    for patience in (0.3, 3.3, 30.3):  # until it has come as far as to start another
+        with pytest.raises(ProgramFailed, match=rf"did not end within {patience:.0f} s"):
+            run(script(tmp_path, f"sleep 600 & echo $! > {pid}.new; mv {pid}.new {pid}; wait"), timeout=patience)
+        if pid.exists():
+            break
+    assert time.monotonic() - began < 300
+    until = time.monotonic() + 60
     while Path(f"/proc/{pid.read_text().strip()}/status").exists() and "Z" not in _state(pid.read_text().strip()):
         assert time.monotonic() < until
         time.sleep(0.01)

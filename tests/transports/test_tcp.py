@@ -73,11 +73,11 @@ def test_what_is_no_name_is_not_asked_for(host: str, monkeypatch: pytest.MonkeyP
 def test_a_resolver_that_hangs_is_named_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of the loop once waited for its thread: Ctrl-C did nothing for as long as the resolver hung."""
     hang = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: hang.wait(5))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: hang.wait(60))
     began = time.monotonic()
     with pytest.raises(Unreachable, match=r"no answer from DNS within 0\.01 s"):
         asyncio.run(tcp.resolve("vpn.test", 443, 0.01))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
     hang.set()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_tcp_port
 from tests.transports.test_tls_stream import LABEL, VERSIONS, client
 from tests.transports.tls_doubles import HOST, SERVER, run
 from transports.errors import ConnectionLost, TlsError
@@ -167,8 +168,7 @@ def test_s_client_and_its_new_keys(tmp_path: Path, suite: str) -> None:
 def test_gnutls(tmp_path: Path, cipher: str) -> None:
     """What ocserv is made with; its server sends tickets, and updates its keys when it is asked."""
     certificate, key = SERVER.write(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_tcp_port()
     command = ["gnutls-serv", "--echo", "-p", str(port), "--x509certfile", certificate, "--x509keyfile", key]
     priority = f"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+{cipher}"
 

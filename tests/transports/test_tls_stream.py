@@ -179,7 +179,7 @@ def test_last_words_survive_input_that_nobody_read(tmp_path: Path, server: Serve
         async with pair(client(tmp_path), server) as (near, far):
             await far.write(bytes(100_000))
             await near.write(b"goodbye")
-            closing = asyncio.create_task(near.close(linger=5))
+            closing = asyncio.create_task(near.close(linger=60))
             await asyncio.sleep(0.01)
             assert await far.read() == b"goodbye"
             assert await far.read() == b""

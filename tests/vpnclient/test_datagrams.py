@@ -128,7 +128,9 @@ def test_an_attempt_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     async def run() -> Bench:
         bench = Bench(open_link)
         bench.keeper.open()
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            while not bench.controller.heard:
+                await asyncio.sleep(0.001)
         return bench
 
     assert asyncio.run(run()).controller.heard == [("no answer within 0 s", False)]

@@ -91,12 +91,17 @@ def test_without_a_sign_in_cookie_the_word_is_null() -> None:
     assert program.sent == [b"start\nIC=vpn.test\nCookie=old\nDSSIGNIN=null\n"]
 
 
-def after_sign_in(program: FakeProgram, wish: float, seconds: float) -> None:
+def after_sign_in(program: FakeProgram, wish: float, told: int) -> None:
+    """Until the program was told so many things, and a moment more."""
+
     async def go() -> None:
         checker = HostChecker(program, "vpn.test", wish)  # type: ignore[arg-type]
         await checker.check("old", "x")
         checker.keep_going()
-        await asyncio.sleep(seconds)
+        async with asyncio.timeout(60):
+            while len(program.sent) < told:
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
         checker.stop()
         await asyncio.sleep(0)
 
@@ -105,13 +110,13 @@ def after_sign_in(program: FakeProgram, wish: float, seconds: float) -> None:
 
 def test_the_cookie_is_told_once_there_is_a_session() -> None:  # Q23
     program = FakeProgram("200", "3", "new", "")
-    after_sign_in(program, 0, 0.05)
+    after_sign_in(program, 0, 2)
     assert program.sent[1:] == [b"setcookie\nCookie=new\n"] and program.stopped
 
 
 def test_the_cookie_is_told_at_each_interval_and_taken_when_it_changes() -> None:
     program = FakeProgram("200", "3", "new", "60", "", "200", "3", "newer", "", "500")
-    after_sign_in(program, 0.01, 0.2)  # the user's own interval wins
+    after_sign_in(program, 0.01, 5)  # the user's own interval wins
     assert program.sent[1:3] == [b"setcookie\nCookie=new\n", b"setcookie\nCookie=newer\n"]
     assert len(program.sent) > 4 and set(program.sent[3:]) == {b"setcookie\nCookie=newer\n"}
     assert program.discarded == len(program.sent) - 1
@@ -125,8 +130,9 @@ def test_a_checker_that_dies_later_does_not_take_us_along() -> None:
         await checker.check("old", "x")
         program.stopped = True
         checker.keep_going()
-        await asyncio.sleep(0.02)
-        assert checker._task is not None and checker._task.done() and checker._task.exception() is None
+        assert checker._task is not None
+        await asyncio.wait({checker._task}, timeout=60)
+        assert checker._task.done() and checker._task.exception() is None
         checker.stop()
 
     asyncio.run(go())

@@ -222,7 +222,7 @@ static void take(struct pair *pair, size_t length, unsigned int mark)
 	size_t got;
 
 	if (ve_datagrams_next(pair->to, &at, &got) == VE_EMPTY) {
-		CHECK(poll(&fd, 1, 2000) == 1);
+		CHECK(poll(&fd, 1, 60000) == 1);
 		CHECK(ve_datagrams_receive(pair->to) > 0);
 		CHECK(ve_datagrams_next(pair->to, &at, &got) == VE_OK);
 	}

@@ -17,7 +17,7 @@
 #include "datagram.h"
 #include "pump.h"
 
-enum { ROUNDS = 120, LENGTH = 900, LARGEST = 2048, PAUSE = 2 /* ms of traffic between two changes */, PATIENCE = 5000 };
+enum { ROUNDS = 120, LENGTH = 900, LARGEST = 2048, PAUSE = 2 /* ms of traffic between two changes */, PATIENCE = 60000 };
 
 struct gateway {
 	pthread_mutex_t lock;		/* of fd and dtls, which the owner replaces */

@@ -81,7 +81,7 @@ def run(site: Site, *sent: bytes) -> tuple[list[object], list[str]]:
             peer.connect(("127.0.0.1", site.port))
             for datagram in sent:
                 peer.send(datagram)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not log:
                     await asyncio.sleep(0.005)
         door.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -11,15 +10,17 @@ import time
 
 import pytest
 
+from tests.ports import free_tcp_port
 from vpnclient.lab import transfer
 from vpnclient.lab.demo_traffic import Transfer, rate
 
 LOOPBACK = "127.0.0.1"
+PATIENCE = 60.0  # seconds; only a broken test waits that long
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_both_directions(direction: str) -> None:
-    port = free_port()
+    port = free_tcp_port(LOOPBACK)
     moved: list[int] = []
     server = threading.Thread(target=lambda: moved.append(transfer.serve(LOOPBACK, port)))
     server.start()
@@ -30,7 +31,7 @@ def test_both_directions(direction: str) -> None:
 
 
 def run_when_it_listens(direction: str, port: int) -> tuple[int, float]:
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE
     while True:
         try:
             return transfer.run(direction, LOOPBACK, port, 0.05)
@@ -39,21 +40,16 @@ def run_when_it_listens(direction: str, port: int) -> tuple[int, float]:
             time.sleep(0.01)
 
 
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def test_as_a_program() -> None:
-    port = str(free_port())
+    port = str(free_tcp_port(LOOPBACK))
     argv = [sys.executable, "-m", "vpnclient.lab.transfer"]
     with subprocess.Popen([*argv, "serve", LOOPBACK, port], stdout=subprocess.PIPE, text=True) as server:
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE
         while (
             said := subprocess.run([*argv, "up", LOOPBACK, port, "0.05"], capture_output=True, text=True, check=False)
         ).returncode and time.monotonic() < until:
             time.sleep(0.05)
-        received, _ = server.communicate(timeout=5)
+        received, _ = server.communicate(timeout=PATIENCE)
     assert json.loads(said.stdout)["bytes"] == int(received)
 
 
