@@ -1,18 +1,20 @@
 """Fuzz the engine's decoders with libFuzzer: `python scripts/fuzz.py [--seconds N] [NAME ...]`.
 
-Every tests/fuzz/fuzz_NAME.c is built with clang (-fsanitize=fuzzer,address,undefined) together with the engine's
-sources and run on its seeds (tests/fuzz/seeds/NAME/, hex texts) and on what earlier runs found
-(build/fuzz/NAME/corpus).
+Every tests/fuzz/fuzz_NAME.c is built with clang (-fsanitize=fuzzer,address,undefined), linked with the engine's
+objects, which are kept in build/fuzz/engine/, and run on its seeds (tests/fuzz/seeds/NAME/, hex texts) and on what
+earlier runs found (build/fuzz/NAME/corpus).
 A crash is written to build/fuzz/NAME/ and ends the run with status 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,18 +52,45 @@ def defines() -> list[str]:
     return sorted(set(re.findall(r"-DVE_\w+(?:=\w+)?", commands.read_text(encoding="utf-8"))))
 
 
+def flags() -> list[str]:
+    folders = (ROOT / "transports" / "engine", ROOT / "protocols" / "framing", ROOT / "tests" / "fuzz")
+    return [*FLAGS, *defines(), *(f"-I{folder}" for folder in folders)]
+
+
+def compiled() -> list[Path]:
+    """The engine's objects, the same for every target: those that a change has made old are compiled."""
+    folder = ROOT / "build" / "fuzz" / "engine"
+    folder.mkdir(parents=True, exist_ok=True)
+    wishes = folder / "flags"
+    if not wishes.exists() or wishes.read_text(encoding="utf-8") != shlex.join(flags()):
+        wishes.write_text(shlex.join(flags()), encoding="utf-8")
+    newest = max(path.stat().st_mtime for path in (wishes, *sources_and_headers()))
+    objects = {folder / f"{source.replace('/', '-')}.o": ROOT / source for source in engine_sources()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda one: compile_one(*one, newest), objects.items()))
+    return list(objects)
+
+
+def sources_and_headers() -> list[Path]:
+    return [path for folder in ("transports/engine", "protocols/framing") for path in (ROOT / folder).glob("*.[ch]")]
+
+
+def compile_one(made: Path, source: Path, newest: float) -> None:
+    """As a new file that takes the place of the old one at once, so that an interrupted run leaves no half."""
+    if made.exists() and made.stat().st_mtime >= newest:
+        return
+    fresh = made.with_suffix(".new")
+    subprocess.run(["clang", *flags(), "-c", str(source), "-o", str(fresh)], check=True)
+    fresh.replace(made)
+
+
 def build(name: str) -> Path:
     folder = ROOT / "build" / "fuzz" / name
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "fuzz"
-    sources = [str(ROOT / source) for source in engine_sources()]
-    includes = [
-        f"-I{ROOT / 'transports' / 'engine'}",
-        f"-I{ROOT / 'protocols' / 'framing'}",
-        f"-I{ROOT / 'tests' / 'fuzz'}",
-    ]
     own = str(ROOT / "tests" / "fuzz" / f"fuzz_{name}.c")
-    command = ["clang", *FLAGS, *defines(), *includes, own, *sources, "-o", str(program), *libraries(), "-lpthread"]
+    objects = [str(path) for path in compiled()]
+    command = ["clang", *flags(), own, *objects, "-o", str(program), *libraries(), "-lpthread"]
     subprocess.run(command, check=True)
     return program
 
