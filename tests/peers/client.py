@@ -19,6 +19,7 @@ from typing import Any
 from vpnclient.lab.netns import Namespace
 
 Event = dict[str, Any]
+PATIENCE = 60.0  # seconds; only a broken test waits that long
 
 
 class Client:
@@ -56,7 +57,7 @@ class Client:
         self._stderr.seek(0)
         return self._stderr.read()
 
-    def wait_for(self, event: str, *, timeout: float = 15.0, **fields: object) -> Event:
+    def wait_for(self, event: str, *, timeout: float = PATIENCE, **fields: object) -> Event:
         """The next event of this kind with these fields.  Fails with all that was seen."""
         until = time.monotonic() + timeout
         while True:
@@ -77,7 +78,7 @@ class Client:
             self.seen.append(found)
         return found
 
-    def connected(self, timeout: float = 15.0) -> Event:
+    def connected(self, timeout: float = PATIENCE) -> Event:
         """Wait until packets flow; the `configured` event."""
         configured = self.wait_for("configured", timeout=timeout)
         self.wait_for("state", state="connected", timeout=timeout)
@@ -86,7 +87,7 @@ class Client:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def finish(self, timeout: float = 15.0) -> int:
+    def finish(self, timeout: float = PATIENCE) -> int:
         """Wait for the end; the exit status."""
         status = self.process.wait(timeout)
         self._reader.join(timeout)
@@ -94,7 +95,7 @@ class Client:
             self.seen.append(event)
         return status
 
-    def stop(self, timeout: float = 15.0) -> int:
+    def stop(self, timeout: float = PATIENCE) -> int:
         """Ctrl-C; the exit status."""
         self.signal(signal.SIGINT)
         return self.finish(timeout)
@@ -108,7 +109,7 @@ class Client:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self._stderr.close()

@@ -13,6 +13,7 @@ from vpnclient.lab.netns import Namespace
 from vpnclient.lab.programs import Program, gateway_facts, program
 
 USER, PASSWORD = "test", "secret-7"
+PATIENCE = 60.0  # seconds; only a broken test waits that long
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class LabGateway:
     def log(self) -> str:
         return self.program.log.read_text(errors="replace")
 
-    def wait_for(self, text: str, *, count: int = 1, timeout: float = 10.0) -> None:
+    def wait_for(self, text: str, *, count: int = 1, timeout: float = PATIENCE) -> None:
         """Until its log has `text` so often.  Fails with the whole log."""
         until = time.monotonic() + timeout
         while self.log.count(text) < count:

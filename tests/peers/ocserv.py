@@ -22,7 +22,7 @@ from vpnclient.lab.netns import Namespace
 PORT = 4443
 GATEWAY_V4, GATEWAY_V6 = "10.96.0.1", "fd96::1"
 USER, PASSWORD = "test", "secret-7"
-START_TIMEOUT = 10.0  # seconds
+START_TIMEOUT = 60.0  # seconds
 
 BASE: dict[str, str] = {
     "auth": '"plain[passwd={dir}/passwd]"',
@@ -107,7 +107,7 @@ class Ocserv:
             return
         self.process.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(5)
+            self.process.wait(20)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

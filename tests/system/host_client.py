@@ -71,4 +71,4 @@ def driver(
         for pipe in (client.process.stdin, client.process.stdout):
             assert pipe
             pipe.close()
-        client.process.wait(timeout=20)
+        client.process.wait(timeout=60)

@@ -11,17 +11,20 @@ import asyncio
 import fcntl
 import json
 import os
+import signal
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
+from typing import Any
 
 from protocols.base import TunnelConfig
 from vpnclient.errors import HostError
 from vpnclient.host import HostConfig, HostPlan
 from vpnclient.host.linux import NativeHost
+from vpnclient.host.routes import Route
 from vpnclient.host.script import ScriptHost
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x1, 0x1000
@@ -54,6 +57,19 @@ def plan_of(order: dict[str, object], profile: str, interface: str) -> HostPlan:
     return HostPlan(interface, config, gateways, profile)
 
 
+def die_at(host: HostConfig, network: str) -> None:
+    """This process is killed when it comes to that route."""
+    assert isinstance(host, NativeHost)
+    put = host._put
+
+    def last(job: Callable[[Route], None], route: Route, *rest: Any) -> None:
+        if str(route.dst) == network:
+            os.kill(os.getpid(), signal.SIGKILL)
+        put(job, route, *rest)
+
+    host._put = last  # type: ignore[method-assign]
+
+
 class Driver:
     def __init__(self, profile: str, interface: str, script: str) -> None:
         self.profile, self.interface = profile, interface
@@ -69,6 +85,8 @@ class Driver:
                 return self.host.prepare()
             case "apply":
                 self.tun = open_tun(self.interface) if self.tun < 0 else self.tun
+                if "die_at" in order:
+                    die_at(self.host, str(order["die_at"]))
                 return asdict(self.host.apply(plan))
             case "update":
                 return asdict(self.host.update(plan))

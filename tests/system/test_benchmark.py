@@ -29,7 +29,7 @@ def namespaces() -> Iterator[Pair]:
 @pytest.mark.parametrize("case", [BARE_UDP, BARE_TLS], ids=lambda case: case.name)
 def test_the_bare_pump_carries_tcp_pings_and_datagrams_over_its_channel(namespaces: Pair, case: Case) -> None:
     with iperf_server(namespaces.gateway), bare(namespaces, case) as running:
-        wait_until_pings(namespaces.client, running.address, timeout=5)
+        wait_until_pings(namespaces.client, running.address)
         for mode in ("down", "up", "both"):
             before = datagrams(running.pid)
             moved = load.transfer(namespaces.client, running.address, mode, 1.0, pinged=True)
@@ -61,7 +61,7 @@ def test_openconnect_over_dtls_is_seen_in_its_log_and_by_the_kernel(namespaces: 
         ocserv(namespaces.gateway, namespaces.gateway_v4, options={"udp-port": str(PORT)}) as server,
         openconnect(target(namespaces, server.pin()), DTLS) as running,
     ):
-        wait_until_pings(namespaces.client, running.address, timeout=5)
+        wait_until_pings(namespaces.client, running.address)
         before = datagrams(running.pid)
         moved = load.transfer(namespaces.client, running.address, "down", 1.0, pinged=False)
         check_counted(Channel.DTLS, moved.bytes, datagrams(running.pid) - before)

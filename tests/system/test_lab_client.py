@@ -157,7 +157,7 @@ def test_a_dropped_link_comes_back_with_its_addresses(namespaces: Pair, run_dir:
         gateway.program.process.send_signal(signal.SIGUSR2)
         ours.wait_for("state", state="reconnecting")
         ours.wait_for("state", state="connected")
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         assert gateway.log.count("at 10.77.0.2") >= 2
         assert ours.stop() == Exit.OK
 
@@ -169,10 +169,10 @@ def test_a_gateway_that_hangs_is_noticed_by_dpd(namespaces: Pair, run_dir: Path)
     ):
         ours.connected()
         gateway.program.process.send_signal(signal.SIGSTOP)
-        ours.wait_for("state", state="reconnecting", timeout=10)
+        ours.wait_for("state", state="reconnecting")
         gateway.program.process.send_signal(signal.SIGCONT)
-        ours.wait_for("state", state="connected", timeout=30)
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+        ours.wait_for("state", state="connected")
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         assert ours.stop() == Exit.OK
 
 

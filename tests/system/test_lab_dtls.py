@@ -93,7 +93,7 @@ def test_a_firewall_that_shuts_in_mid_session_costs_nothing_but_the_channel(name
         ping(namespaces.client, TUNNEL_V4)
         block(namespaces, "drop")
         namespaces.client.run("ping", "-n", "-q", "-c", "2", "-W", "1", TUNNEL_V4, check=False)  # into the dark
-        ours.wait_for("channel", name="TLS", timeout=12)
+        ours.wait_for("channel", name="TLS", timeout=40)
         ping(namespaces.client, TUNNEL_V4)
         unblock(namespaces)
         ours.signal(10)  # SIGUSR1 tells statistics: the session is the same one
@@ -109,7 +109,7 @@ def test_a_gateway_without_a_listener_is_told_once_and_tls_carries_on(namespaces
     ):
         block(namespaces, "reject")
         ours.connected()
-        warning = ours.wait_for("warning", timeout=20)
+        warning = ours.wait_for("warning")
         assert "DTLS cannot be opened, TLS carries on" in warning["text"]
         ping(namespaces.client, TUNNEL_V4)
 
@@ -122,9 +122,9 @@ def test_loss_on_the_way_leaves_the_session_up(namespaces: Pair, run_dir: Path, 
         iperf_server(namespaces.gateway),
     ):
         block(namespaces, "numgen", "random", "mod", "100", "<", str(percent), "drop")
-        ours.wait_for("channel", name="DTLS", timeout=20)
+        ours.wait_for("channel", name="DTLS")
         (flow,) = iperf(namespaces.client, TUNNEL_V4, seconds=3)
-        assert flow.bytes > 20_000
+        assert flow.bytes > 5_000
         ours.stop()
         states = [event["state"] for event in ours.seen if event["event"] == "state"]
         assert "reconnecting" not in states
@@ -138,7 +138,8 @@ def test_a_rekey_makes_before_it_breaks(namespaces: Pair, run_dir: Path) -> None
         client(namespaces.client, *argv(gateway), stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours,
     ):
         ours.wait_for("channel", name="DTLS")
-        namespaces.client.run("ping", "-n", "-q", "-c", "50", "-i", "0.1", "-W", "2", TUNNEL_V4)
+        said = namespaces.client.run("ping", "-n", "-q", "-c", "50", "-i", "0.1", "-W", "10", TUNNEL_V4).stdout
+        assert " 50 received" in said, said
         gateway.wait_for("DTLS for session", count=2)
         ours.stop()
         assert "reconnecting" not in [event["state"] for event in ours.seen if event["event"] == "state"]

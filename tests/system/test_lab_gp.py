@@ -134,8 +134,8 @@ def test_openconnect_renews_its_keys(namespaces: Pair, option: str, wanted: str,
         openconnect(namespaces.client, gateway.facts, *BY_PASSWORD, *flags, stdin=PASSWORD) as peer,
     ):
         peer.connected()
-        gateway.wait_for(wanted, count=3, timeout=20)
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+        gateway.wait_for(wanted, count=3)
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         assert unwanted not in gateway.log
         assert peer.stop() == 0
 
@@ -260,8 +260,8 @@ def test_host_reports_in_between(namespaces: Pair, run_dir: Path, option: str, w
         client(namespaces.client, *argv(gateway, *flags), stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours,
     ):
         ours.connected()
-        gateway.wait_for("hipreportcheck.esp", count=3, timeout=15)
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=3)
+        gateway.wait_for("hipreportcheck.esp", count=3)
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         assert gateway.log.count(wanted) == (1 if wanted == ESP else 3)
         assert ours.stop() == Exit.OK
 
@@ -308,9 +308,9 @@ def test_esp_that_dies_is_followed_by_tls(namespaces: Pair, run_dir: Path) -> No
         assert gateway.log.count(ESP) == 1
         chain = "chain i { type filter hook input priority 0; udp dport 443 drop; };"
         namespaces.gateway.run("nft", f"add table inet closed {{ {chain} }}")
-        ours.wait_for("state", state="reconnecting", timeout=10)
-        ours.wait_for("state", state="connected", timeout=5)
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+        ours.wait_for("state", state="reconnecting")
+        ours.wait_for("state", state="connected")
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         assert gateway.log.count("/ssl-vpn/getconfig.esp") == 1 and TLS in gateway.log
         assert ours.stop() == Exit.OK
         gateway.wait_for("cookie dead")
@@ -330,16 +330,16 @@ def test_a_way_that_grows_narrow(namespaces: Pair, run_dir: Path) -> None:
         namespaces.client.run("ping", "-n", "-c", "1", "-W", "2", "-s", str(1326 - 28), TUNNEL_V4)
         assert gateway.log.count(ESP) == 1 and TLS not in gateway.log
         namespaces.client.ip("link", "set", "dev", namespaces.device, "mtu", "1340")
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while TLS not in gateway.log:
             namespaces.client.run(*large, check=False)
             assert time.monotonic() < until, gateway.log
-        wait_until_pings(namespaces.client, TUNNEL_V6, timeout=30)
+        wait_until_pings(namespaces.client, TUNNEL_V6)
 
 
 def until_device_has(space: Namespace, device: str, text: str, *large: str) -> None:
     """Large packets tell it; the first of them is lost."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while text not in (shown := space.ip("link", "show", "dev", device)):
         assert time.monotonic() < until, shown
         space.run(*large, check=False)
@@ -354,9 +354,9 @@ def test_a_dropped_stream_comes_back(namespaces: Pair, run_dir: Path) -> None:
     ):
         ours.connected()
         gateway.program.process.send_signal(signal.SIGUSR2)
-        ours.wait_for("state", state="reconnecting", timeout=10)
+        ours.wait_for("state", state="reconnecting")
         ours.wait_for("state", state="connected")
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         assert ours.stop() == Exit.OK
 
 
@@ -375,7 +375,7 @@ def test_a_dropped_link_of_esp_comes_back_by_the_next_probe(namespaces: Pair, ru
         gateway.program.process.send_signal(signal.SIGUSR2)
         gateway.wait_for("dropped on request")
         gateway.wait_for(ESP, count=2)
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         assert not any(event.get("state") == "reconnecting" for event in ours.seen)
         assert ours.stop() == Exit.OK
 

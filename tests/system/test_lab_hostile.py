@@ -19,7 +19,7 @@ import http.client, json, ssl, sys, urllib.parse
 host, user, password, payload, leave = sys.argv[1:5] + [len(sys.argv) > 5]
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-web = http.client.HTTPSConnection(host, context=context, timeout=10)
+web = http.client.HTTPSConnection(host, context=context, timeout=60)
 web.request("GET", "/")
 answer = web.getresponse(); answer.read()
 cookie = answer.getheader("Set-Cookie").split(";")[0]

@@ -93,7 +93,7 @@ def test_the_example_comes_back_with_its_cookie(namespaces: Pair, run_dir: Path,
         gateway.program.process.send_signal(signal.SIGUSR2)  # drops the link
         ours.wait_for("state", state="reconnecting")
         ours.wait_for("state", state="connected")
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         gateway.program.process.send_signal(signal.SIGUSR1)  # ends every session
         assert ours.finish() == Exit.ENDED
         assert "ended by the administrator" in ours.error()["text"]

@@ -17,7 +17,7 @@ from vpnclient.lab.netns import LabError, Namespace, Pair
 
 PORT = 5201  # in a namespace of our own every port is free
 SAMPLE = 0.25  # seconds between two looks at the counters
-START_LIMIT = 5.0  # seconds for a server to listen
+START_LIMIT = 15.0  # seconds for a server to listen
 SLACK = 20.0  # seconds that a transfer may take on top of what was asked for
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from vpnclient.lab.netns import LabError, Namespace
 
-START_LIMIT = 15.0  # seconds for the gateway to listen
+START_LIMIT = 30.0  # seconds for the gateway to listen
 EXIT_LIMIT = 15.0  # seconds to end after a signal
 LOG_TAIL = 12  # lines of a program's log shown when it failed
 COMMAND = (sys.executable, "-m", "vpnclient")

@@ -357,7 +357,7 @@ def test_signals_reach_the_session(fake: type[FakeSession], monkeypatch: pytest.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
                 self._heard = asyncio.Event()
                 os.kill(os.getpid(), number)
-                await asyncio.wait_for(self._heard.wait(), 10)
+                await asyncio.wait_for(self._heard.wait(), 60)
             return Exit.OK
 
     monkeypatch.setattr(sessions, "Session", Signalled)

@@ -218,7 +218,7 @@ def test_tables_on_a_terminal(folder: Path) -> None:
 def test_closed_streams_lead_nowhere() -> None:
     """Without them the status would be that of a bug, and the next descriptor opened would get our messages."""
     command = f"{sys.executable} -m vpnclient connect https://127.0.0.1:x/ <&- >&- 2>&-"
-    assert subprocess.run(["/bin/sh", "-c", command], timeout=20).returncode == Exit.USAGE
+    assert subprocess.run(["/bin/sh", "-c", command], timeout=60).returncode == Exit.USAGE
     command = f"{sys.executable} -m vpnclient profile show nothing 2>&1 <&-"
-    said = subprocess.run(["/bin/sh", "-c", command], timeout=20, capture_output=True, text=True).stdout
+    said = subprocess.run(["/bin/sh", "-c", command], timeout=60, capture_output=True, text=True).stdout
     assert said.startswith("error: no profile 'nothing'")

@@ -17,7 +17,7 @@ from vpnclient.cli.ticket import as_shell, fields, quoted
 @given(st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), max_size=40))
 def test_a_shell_reads_back_what_was_quoted(text: str) -> None:
     script = f'X={quoted(text)}; printf %s "$X"'
-    found = subprocess.run(["/bin/sh", "-c", script], capture_output=True, timeout=20, check=True)
+    found = subprocess.run(["/bin/sh", "-c", script], capture_output=True, timeout=60, check=True)
     assert found.stdout.decode() == text
 
 
