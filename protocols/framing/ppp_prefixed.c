@@ -11,19 +11,22 @@
  *
  *     length16 of the datagram   GFtype 00   text: heartbeat 00, svrhello 00 ... (one that comes late is dropped)
  *
- * Source: PPP notes, sections 1 and 2; Fortinet notes, section 6.   Twin: ppp_prefixed.py.   Options: ppp.c.
+ * and one of F5's is the answer to the request once more, which was read before: HTTP/1. ...
+ * Source: PPP notes, sections 1 and 2; Fortinet notes, section 6; F5 notes, section 7.
+ * Twin: ppp_prefixed.py.   Options: ppp.c.
  */
 #include "ppp.h"
 
 #include <string.h>
 
-enum { RX_EMPTY = PPP_COUNTERS, RX_BAD_DATAGRAM, FORTI_HEARTBEAT, FORTI_RX_CONTROL };
+enum { RX_EMPTY = PPP_COUNTERS, RX_BAD_DATAGRAM, F5_LATE_ANSWER, FORTI_HEARTBEAT = F5_LATE_ANSWER, FORTI_RX_CONTROL };
 
 #define COUNTER_NAMES \
 	PPP_COUNTER_NAMES, [RX_EMPTY] = "ppp_rx_empty", [RX_BAD_DATAGRAM] = "ppp_rx_bad_datagram"
 
 static const char *const f5_counters[] = {
 	COUNTER_NAMES,
+	[F5_LATE_ANSWER] = "f5_late_answer",
 	NULL,
 };
 static const char *const fortinet_counters[] = {
@@ -35,6 +38,7 @@ static const char *const fortinet_counters[] = {
 static const char control_mark[] = "GFtype";	/* at offset 2 of a control record of Fortinet; the NUL belongs to it */
 static const char heartbeat[] = "GFtype\0heartbeat";
 static const char late[] = "GFtype\0svrhello";
+static const char answer[] = { 'H', 'T', 'T', 'P', '/', '1', '.' };
 
 enum {
 	F5_PREFIX = 4,
@@ -246,6 +250,10 @@ static void prefixed_datagram(struct ve_codec *codec, struct ve_sink *sink, cons
 
 	if (c->ppp.bare && begins(data, left, control_mark, sizeof(control_mark))) {
 		on_control_record(c, data, left);
+		return;
+	}
+	if (!c->ppp.bare && left >= sizeof(answer) && !memcmp(data, answer, sizeof(answer))) {
+		codec->counters[F5_LATE_ANSWER]++;
 		return;
 	}
 	while (left) {

@@ -8,8 +8,10 @@ drops the rest of that datagram.  Fortinet's datagrams are also control records,
 
     length16 of the datagram   GFtype 00   text: heartbeat 00, svrhello 00 ... (one that comes late is dropped)
 
-They are counted; a gateway sends them as control frames of the kind CONTROL_RECORD.
-Source: PPP notes, sections 1 and 2; Fortinet notes, section 6.  Options: ppp.py.
+They are counted; a gateway sends them as control frames of the kind CONTROL_RECORD.  One of F5's datagrams may be the
+answer to the request once more, which was read before: HTTP/1. ...
+
+Source: PPP notes, sections 1 and 2; Fortinet notes, section 6; F5 notes, section 7.  Options: ppp.py.
 """
 
 from __future__ import annotations
@@ -30,10 +32,16 @@ CONTROL_RECORD = 0x10000  # a kind that is no PPP protocol: its payload, from th
 RECORD_HEADER = 2
 HEARTBEAT = CONTROL_MARK + b"heartbeat\0"
 _LATE = CONTROL_MARK + b"svrhello\0"
+_ANSWER = b"HTTP/1."  # of F5
+
+
+def f5_length(prefix: bytes | bytearray) -> int | None:
+    """Length of the PPP packet behind a whole prefix of F5's; None: it is none."""
+    return int.from_bytes(prefix[2:4], "big") if prefix[:2] == b"\xf5\0" else None
 
 
 def fortinet_length(prefix: bytes | bytearray) -> int | None:
-    """Length of the PPP packet behind a whole prefix of Fortinet's; None: it is none."""
+    """The same of Fortinet's."""
     total, length = int.from_bytes(prefix[:2], "big"), int.from_bytes(prefix[4:6], "big")
     return length if prefix[2:4] == b"PP" and total == length + FORTINET_PREFIX else None
 
@@ -144,9 +152,16 @@ class F5Decoder(PrefixedDecoder):
     framing = "ppp-f5"
     prefix = F5_PREFIX
     wanted = "f500 and a length"
+    more_counters = ("f5_late_answer",)
 
     def length_of(self, prefix: bytes | bytearray) -> int | None:
-        return int.from_bytes(prefix[2:4], "big") if prefix[:2] == b"\xf5\0" else None
+        return f5_length(prefix)
+
+    def feed_datagram(self, data: bytes) -> None:
+        if data.startswith(_ANSWER):
+            self._counters["f5_late_answer"] += 1
+        else:
+            super().feed_datagram(data)
 
 
 class FortinetDecoder(PrefixedDecoder):

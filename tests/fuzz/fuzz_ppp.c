@@ -7,7 +7,8 @@
  *     2  1  accm     its bit k stands for the bits k, k + 8, k + 16 and k + 24 of the map
  *     3  n  wire
  * Besides the invariant of chunking.h: the plain kernel agrees with that of this processor; what is encoded comes back;
- * datagrams with nothing wrong hold what the same bytes hold as a stream; control records of Fortinet hold nothing.
+ * datagrams with nothing wrong hold what the same bytes hold as a stream; control records of Fortinet and
+ * F5's answer hold nothing.
  */
 #include "chunking.h"
 
@@ -60,7 +61,8 @@ static void datagram(const struct options *o, const uint8_t *data, size_t length
 	for (size_t i = 0; ve_codec_counter(codec, i, &name, &seen.counters[i]) == VE_OK; i++)
 		if (!strcmp(name, "ppp_rx_bad_datagram"))
 			bad = seen.counters[i];
-	if (!strcmp(o->framing, "ppp-fortinet") && length >= 9 && !memcmp(data + 2, "GFtype", 7)) {
+	if ((!strcmp(o->framing, "ppp-fortinet") && length >= 9 && !memcmp(data + 2, "GFtype", 7)) ||
+	    (!strcmp(o->framing, "ppp-f5") && length >= 7 && !memcmp(data, "HTTP/1.", 7))) {
 		HOLDS(!seen.packets && !seen.controls && !bad);
 	} else if (!bad) {
 		stream = decode_by(codec_of(o, 0), data, length, length ? length : 1);

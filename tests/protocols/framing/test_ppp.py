@@ -353,6 +353,22 @@ def test_a_gateway_sends_control_records(make: type[PythonTwin]) -> None:
             twin.encode_control(kind, payload)
 
 
+ANSWER = b"HTTP/1.0 200 OK\r\nContent-length: 0\r\n\r\n"
+
+
+def test_the_answer_of_f5_once_more_is_dropped_by_a_cause_of_its_own(make: type[PythonTwin]) -> None:
+    twin = ready(make(F5))
+    packet = framed(F5, ppp(IPV4, ipv4()))
+    for record in (ANSWER, ANSWER[:7], ANSWER[:6], ANSWER + packet, packet, packet + ANSWER):
+        twin.feed_datagram(record)
+    seen = outcome(twin, [])
+    assert seen.packets == (ipv4(), ipv4())
+    assert seen.counted() == {"f5_late_answer": 3, "ppp_rx_bad_datagram": 2}
+    other = ready(make(FORTINET))
+    other.feed_datagram(ANSWER)
+    assert outcome(other, []).counted() == {"ppp_rx_bad_datagram": 1}
+
+
 def test_a_stream_has_no_control_records(make: type[PythonTwin]) -> None:
     assert "prefix" in outcome(ready(make(FORTINET)), [HEARTBEAT]).error
 
@@ -528,7 +544,7 @@ def test_the_twins_agree_on_datagrams(
 ) -> None:
     bad = corrupt(data.draw(streams(framing)), flips)
     records = data.draw(
-        st.lists(st.sampled_from([HEARTBEAT, SVRHELLO]).map(lambda one: corrupt(one, flips)), max_size=3)
+        st.lists(st.sampled_from([HEARTBEAT, SVRHELLO, ANSWER]).map(lambda one: corrupt(one, flips)), max_size=3)
     )
     twins = [ready(PythonTwin(framing)), ready(NativeTwin(framing))]
     for datagram in (*cut(bad, ends), *records):
