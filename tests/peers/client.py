@@ -25,13 +25,13 @@ PATIENCE = 60.0  # seconds; only a broken test waits that long
 class Client:
     """`vpnclient connect ... --events json` as a process; `wait_for` reads its events in order."""
 
-    def __init__(self, space: Namespace, *argv: str, stdin: str = "", run_dir: Path) -> None:
+    def __init__(self, space: Namespace, *argv: str, stdin: str = "", run_dir: Path, module: str = "vpnclient") -> None:
         self.space, self.run_dir = space, run_dir
         self.seen: list[Event] = []
         self._queue: queue.Queue[Event | None] = queue.Queue()
         self._stderr = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            space.command(sys.executable, "-m", "vpnclient", "connect", "--events", "json", *argv),
+            space.command(sys.executable, "-m", module, "connect", "--events", "json", *argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -116,9 +116,9 @@ class Client:
 
 
 @contextlib.contextmanager
-def client(space: Namespace, *argv: str, stdin: str = "", run_dir: Path) -> Iterator[Client]:
-    """A running client; killed at the end if it still runs."""
-    running = Client(space, *argv, stdin=stdin, run_dir=run_dir)
+def client(space: Namespace, *argv: str, stdin: str = "", run_dir: Path, module: str = "vpnclient") -> Iterator[Client]:
+    """A running client; killed at the end if it still runs.  module: what runs it, with other limits of time."""
+    running = Client(space, *argv, stdin=stdin, run_dir=run_dir, module=module)
     try:
         yield running
     finally:

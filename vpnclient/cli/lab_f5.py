@@ -22,6 +22,11 @@ def serve_f5(
     hidden_form: Annotated[bool, typer.Option("--hidden-form", help="one more form, which asks for nothing")] = False,
     script_form: Annotated[bool, typer.Option("--script-form", help="the first form is in a script")] = False,
     hdlc: Annotated[bool, typer.Option("--hdlc", help="ask for HDLC-like framing")] = False,
+    udp: Annotated[bool, typer.Option("--udp/--no-udp", help="offer DTLS")] = True,
+    udp_port: Annotated[int, typer.Option(help="of DTLS; 0: the number of the TCP port")] = 0,
+    dtls_10: Annotated[bool, typer.Option("--dtls-1.0", help="know DTLS 1.0 alone")] = False,
+    lost_answer: Annotated[bool, typer.Option("--lost-answer", help="by DTLS begin PPP without an answer")] = False,
+    mute: Annotated[bool, typer.Option("--mute", help="offer DTLS, but answer nothing")] = False,
     route: Annotated[list[str] | None, typer.Option(help="network behind the gateway (repeatable)")] = None,
     no_route: Annotated[list[str] | None, typer.Option(help="network to keep outside (repeatable)")] = None,
     dns: Annotated[list[str] | None, typer.Option(help="name server (repeatable)")] = None,
@@ -48,10 +53,19 @@ def serve_f5(
     from vpnclient.lab.settings import LabSettings
 
     host, port = lab.host_and_port(listen)
-    variants = F5Variants(hdlc=hdlc, hidden_form=hidden_form, script_form=script_form)
+    variants = F5Variants(
+        hdlc=hdlc,
+        hidden_form=hidden_form,
+        script_form=script_form,
+        dtls_10=dtls_10,
+        lost_answer=lost_answer,
+        mute=mute,
+    )
     settings = LabSettings(
         listen_host=host,
         listen_port=port,
+        udp=udp,
+        udp_port=udp_port,
         users=lab.read_users(user or [], password_stdin),
         groups=tuple(group or ()),
         challenge=Secret(challenge) if challenge else None,

@@ -29,7 +29,7 @@ from vpnclient.lab.programs import Event, Program, events_until_connected, gatew
 
 PROTOCOLS = ("anyconnect", "f5", "fortinet", "gp", "nc")
 ONLY_IPV4 = frozenset({"nc"})
-ONLY_TLS = frozenset({"f5", "fortinet"})  # of the others packets go by UDP in the end
+ONLY_TLS = frozenset({"fortinet"})  # of the others packets go by UDP in the end
 USER = "demo"
 CONNECT_LIMIT = 30.0  # seconds
 EXCLUDED = "198.51.100.0/24"  # shown as a network that stays outside the tunnel

@@ -3,13 +3,14 @@
     / -> /my.policy: form ----> [second factor] ----> [hidden form] ----> two cookies -> list, options, /myvpn -> PPP
               ^  | wrong                 | wrong
               +--+--- at most MAX_FAILURES, then the way out
+    ClientHello -> DTLS with the gateway's certificate -> /myvpn as a record -> its answer -> PPP
 Source: f5.md sections 3 to 8 and 11.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from enum import Enum
@@ -20,10 +21,12 @@ from protocols.ppp.engine import Engine, Wishes
 from protocols.ppp.ip6cp import Ip6cpWishes
 from protocols.ppp.ipcp import IpcpWishes
 from protocols.ppp.lcp import LcpWishes
+from transports.dtls import Version
 from vpnclient.lab import f5_pages as pages
 from vpnclient.lab.ppp import PppOpening, PppServer
+from vpnclient.lab.ppp_dtls import Refusal, Welcome, by_certificate, introduction
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import Headers, OpenTunnel, Page, Request
+from vpnclient.lab.site import Headers, Introduction, OpenTunnel, Page, Request
 from vpnclient.lab.store import Exhausted, LabSession, Store, matches
 
 MAX_FAILURES = 3  # wrong answers in one sign-in
@@ -48,6 +51,9 @@ class F5Variants:
     hdlc: bool = False  # HDLC-like framing
     hidden_form: bool = False  # one more step, which asks for nothing
     script_form: bool = False  # the first form is in a script
+    dtls_10: bool = False  # DTLS 1.0 alone, as before BIG-IP 16
+    lost_answer: bool = False  # by DTLS: PPP begins at once
+    mute: bool = False  # DTLS is offered, nobody answers
 
 
 @dataclass(slots=True)
@@ -79,6 +85,11 @@ class F5Site:
         self._settings, self._store, self._token = settings, store, token
         self._variants, self._wall = variants or F5Variants(), wall
         self._attempts: dict[str, Attempt] = {}
+        self._udp_port = 0
+
+    def listens(self, port: int) -> None:
+        """The UDP port of the gateway."""
+        self._udp_port = port
 
     def opens_tunnel(self, method: str, target: str) -> bool:
         return method == "GET" and target.partition("?")[0] == TUNNEL_PATH
@@ -194,8 +205,14 @@ class F5Site:
         session = self._session_of(request, now)
         if session is None:
             return self._redirect(POLICY)
-        ipv6, hdlc = session.v6 is not None, self._variants.hdlc
-        return self._page(XML, pages.options(self._settings, session=session.cookie, ipv6=ipv6, hdlc=hdlc))
+        offer = pages.Offer(
+            session=session.cookie,
+            ipv6=session.v6 is not None,
+            hdlc=self._variants.hdlc,
+            udp_port=self._udp_port if self._settings.udp else 0,
+            dtls_12=not self._variants.dtls_10,
+        )
+        return self._page(XML, pages.options(self._settings, offer))
 
     def _on_logout(self, request: Request, now: float) -> Page:
         session = self._session_of(request, now)
@@ -210,19 +227,48 @@ class F5Site:
 
     def _on_tunnel(self, request: Request, now: float) -> Page | OpenTunnel:
         """No cookie comes with it (section 6)."""
-        pairs = (part.partition("=") for part in request.target.partition("?")[2].split("&"))
-        asked = {name: value for name, _, value in pairs}
-        session = self._store.find(asked.get("sess", ""), now)
-        if session is None or asked.get("Z") != pages.Z:
+        asked = _asked(request.target)
+        session = self._asking(asked, now)
+        if session is None:
             return Page(504, "Gateway Timeout", close=True)
         framing = "ppp-f5" if asked.get("hdlc_framing") == "no" else "ppp-f5-hdlc"  # Q12
-        ipv6 = session.v6 is not None and asked.get("ipv6") == "yes"
-        engine = Engine(self._wishes(session, ipv6=ipv6), token_bytes, now)
+        engine, told = self._ppp(session, asked, now)
         return OpenTunnel(
-            *(session, "OK", self._told(session, ipv6=ipv6), framing, self._settings.mtu),
+            *(session, "OK", told, framing, self._settings.mtu),
             controller=PppServer(engine, expires_at=session.expires_at),
             opening=PppOpening(framing, engine),
         )
+
+    def on_datagram(self, first: bytes, now: float) -> Introduction | None:
+        """Any first datagram may be a ClientHello; whose it is, the first record says (section 7)."""
+        if not self._settings.udp or self._variants.mute:
+            return None
+        version = Version.DTLS10 if self._variants.dtls_10 else Version.DTLS12
+        return introduction(self._on_record, by_certificate(version))
+
+    def _on_record(self, record: bytes, now: float) -> Welcome | Refusal:
+        """The same request as over TLS."""
+        method, _, rest = record.partition(b"\r\n")[0].decode("latin-1").partition(" ")
+        target, _, _ = rest.rpartition(" ")
+        asked = _asked(target)
+        session = self._asking(asked, now) if self.opens_tunnel(method, target) else None
+        if session is None or asked.get("hdlc_framing") != "no":
+            return Refusal("its request names no session", b"HTTP/1.0 504 Gateway Timeout\r\n\r\n")
+        engine, told = self._ppp(session, asked, now)
+        head = "".join(f"{name}: {value}\r\n" for name, value in told)
+        return Welcome(
+            *(session, "ppp-f5", engine, PppServer(engine, expires_at=session.expires_at), self._settings.mtu),
+            answer=b"" if self._variants.lost_answer else f"HTTP/1.0 200 OK\r\n{head}\r\n".encode(),
+        )
+
+    def _asking(self, asked: Mapping[str, str], now: float) -> LabSession | None:
+        """Whose request for a tunnel it is."""
+        return self._store.find(asked.get("sess", ""), now) if asked.get("Z") == pages.Z else None
+
+    def _ppp(self, session: LabSession, asked: Mapping[str, str], now: float) -> tuple[Engine, Headers]:
+        """PPP for a tunnel, and the headers of the answer."""
+        ipv6 = session.v6 is not None and asked.get("ipv6") == "yes"
+        return Engine(self._wishes(session, ipv6=ipv6), token_bytes, now), self._told(session, ipv6=ipv6)
 
     def _wishes(self, session: LabSession, *, ipv6: bool) -> Wishes:
         own6, peer6 = self._store.gateway_v6, session.v6
@@ -258,6 +304,12 @@ class F5Site:
 
     def _date(self) -> tuple[str, str]:
         return "Date", formatdate(self._wall(), usegmt=True)
+
+
+def _asked(target: str) -> dict[str, str]:
+    """What a request for a tunnel says of itself."""
+    pairs = (part.partition("=") for part in target.partition("?")[2].split("&"))
+    return {name: value for name, _, value in pairs}
 
 
 def _cookie(name: str, value: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from html import escape
 from ipaddress import IPv4Network, IPv6Network
 from urllib.parse import parse_qsl
@@ -84,22 +85,33 @@ def profiles() -> bytes:
     return _xml(root)
 
 
-def options(settings: LabSettings, *, session: str, ipv6: bool, hdlc: bool) -> bytes:
-    """session: what opens the tunnel."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """How a session's tunnel may be opened.  session: a secret.  udp_port: 0: no DTLS.  dtls_12: else 1.0 alone."""
+
+    session: str
+    ipv6: bool
+    hdlc: bool
+    udp_port: int = 0
+    dtls_12: bool = True
+
+
+def options(settings: LabSettings, offer: Offer) -> bytes:
     root = etree.Element("favorite")
     holder = etree.SubElement(root, "object", ID="ur_Host")
     # Some clients lose their IPv6 address over UseDefaultGateway0 (section 11).
-    everything: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")) if ipv6 else ()
+    everything: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")) if offer.ipv6 else ()
     include = settings.routes or everything
     values = [
         ("ur_Z", Z),
-        ("Session_ID", session),
+        ("Session_ID", offer.session),
         ("IPV4_0", "1"),
-        ("IPV6_0", "1" if ipv6 else "0"),
-        ("hdlc_framing", "yes" if hdlc else "no"),
+        ("IPV6_0", "1" if offer.ipv6 else "0"),
+        ("hdlc_framing", "yes" if offer.hdlc else "no"),
         ("idle_session_timeout", "0"),
-        ("tunnel_dtls", "0"),
-        ("tunnel_port_dtls", ""),  # Q10
+        ("tunnel_dtls", "1" if offer.udp_port else "0"),
+        ("tunnel_port_dtls", str(offer.udp_port or "")),  # Q10
+        *((("dtls_v1_2_supported", "1"),) if offer.dtls_12 else ()),  # Q11
         ("UseDefaultGateway0", "0" if include else "1"),
         ("DNS0", " ".join(str(server) for server in settings.dns if server.version == 4)),
         ("DNS6_0", " ".join(str(server) for server in settings.dns if server.version == 6)),

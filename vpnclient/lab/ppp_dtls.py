@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from protocols.ppp.engine import Engine
 from protocols.ppp.link import Records, negotiate_records
+from transports.dtls import Version
+from transports.records import DtlsRecords
 from vpnclient.lab.netns import LabError
 from vpnclient.lab.site import Exporter, Introduction, OpenDatagrams, ServerController
 from vpnclient.lab.store import LabSession
@@ -60,6 +62,15 @@ class Refusal:
 
 Judge = Callable[[bytes, float], Welcome | Refusal]  # the first record, monotonic seconds
 Handshake = Callable[["UdpSocket", bytes, "ServerContext"], Awaitable[Association]]
+
+
+def by_certificate(version: Version) -> Handshake:
+    """The gateway shows the certificate that it shows over TLS."""
+
+    async def handshake(socket: UdpSocket, first: bytes, tls: ServerContext) -> Association:
+        return DtlsRecords(socket, await tls.datagrams(socket, first, version=version))
+
+    return handshake
 
 
 def introduction(judge: Judge, handshake: Handshake) -> Introduction:

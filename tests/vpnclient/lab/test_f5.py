@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.base import Secret
-from protocols.f5 import options, page, profiles, script
+from protocols.f5 import answer, options, page, profiles, script
 from protocols.f5.model import LoginForm
 from protocols.notes import Notes
 from vpnclient.lab.f5 import ATTEMPT_LIFE, F5Site, F5Variants
+from vpnclient.lab.ppp_dtls import Refusal, Welcome
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import OpensTunnels, OpenTunnel, Page, Request
+from vpnclient.lab.site import OpensTunnels, OpenTunnel, Page, Request, TakesDatagrams
 from vpnclient.lab.store import Store
 
 SETTINGS = LabSettings(users={"test": Secret("secret")})
@@ -199,6 +200,69 @@ def test_the_tunnel_wants_the_session_and_no_cookie() -> None:
     assert "X-VPN-client-IPv6" not in dict(only4.headers)
     unsaid = browser.tunnel(f"sess={session}&Z=/Common/lab1")
     assert isinstance(unsaid, OpenTunnel) and unsaid.framing == "ppp-f5-hdlc"  # Q12
+
+
+@pytest.mark.parametrize(
+    ("settings", "variants", "port", "is_12"),
+    [
+        (SETTINGS, F5Variants(), 4433, True),
+        (SETTINGS, F5Variants(dtls_10=True), 4433, False),  # Q11
+        (SETTINGS, F5Variants(mute=True), 4433, True),
+        (replace(SETTINGS, udp=False), F5Variants(), 0, True),
+    ],
+)
+def test_how_dtls_is_offered(settings: LabSettings, variants: F5Variants, port: int, is_12: bool) -> None:
+    browser = Browser(settings, variants)
+    assert isinstance(browser.site, TakesDatagrams)
+    browser.site.listens(4433)
+    browser.sign_in()
+    told = options.parse(browser.ask("/vdesk/vpn/connect.php3").body, Notes())
+    assert (told.port_dtls, told.dtls_12) == (port, is_12)
+    met = browser.site.on_datagram(b"anything", 0.0)
+    assert (met is not None) is (settings.udp and not variants.mute)
+
+
+def record(browser: Browser, **asked: str) -> Welcome | Refusal:
+    wanted = {"sess": browser.cookies.get("MRHSession", ""), "hdlc_framing": "no", "ipv6": "yes", "Z": "/Common/lab1"}
+    query = "&".join(f"{name}={value}" for name, value in {**wanted, **asked}.items())
+    return browser.site._on_record(f"GET /myvpn?{query} HTTP/1.1\r\nHost: lab\r\n\r\n".encode(), 0.0)
+
+
+def test_the_request_as_a_record() -> None:  # section 7
+    browser = Browser()
+    browser.sign_in()
+    welcome = record(browser)
+    assert isinstance(welcome, Welcome) and welcome.session is next(iter(browser.store))
+    assert (welcome.framing, welcome.mtu, welcome.again) == ("ppp-f5", 1400, b"")
+    told = answer.parse(welcome.answer)
+    assert told is not None and (told.status, told.body) == (200, b"")
+    assert (told.header("X-VPN-client-IP"), told.header("X-VPN-client-IPv6")) == ("10.77.0.2", "fd77::2")
+    only4 = record(browser, ipv6="no")
+    assert isinstance(only4, Welcome) and b"IPv6" not in only4.answer
+
+
+def test_an_answer_that_is_lost() -> None:
+    browser = Browser(variants=F5Variants(lost_answer=True))
+    browser.sign_in()
+    welcome = record(browser)
+    assert isinstance(welcome, Welcome) and welcome.answer == b""
+
+
+@pytest.mark.parametrize("asked", [{"sess": "wrong"}, {"sess": ""}, {"Z": "other"}, {"hdlc_framing": "yes"}])
+def test_a_record_that_names_no_session(asked: dict[str, str]) -> None:
+    browser = Browser()
+    browser.sign_in()
+    refusal = record(browser, **asked)
+    assert isinstance(refusal, Refusal) and refusal.answer.startswith(b"HTTP/1.0 504 ")
+    assert browser.cookies["MRHSession"] not in refusal.reason
+
+
+@given(st.binary(max_size=80))
+def test_whatever_the_first_record_is(data: bytes) -> None:
+    browser = Browser()
+    browser.sign_in()
+    for first in (data, b"GET /myvpn?" + data):
+        assert isinstance(browser.site._on_record(first, 0.0), Refusal)
 
 
 def test_the_logout_ends_the_session() -> None:
