@@ -87,6 +87,8 @@ CASES = (
     Case("lab", "gp", Channel.TLS),
     Case("lab", "f5", Channel.TLS),
     Case("lab", "f5", Channel.TLS, "hdlc", ("--hdlc",)),
+    Case("lab", "fortinet", Channel.DTLS),
+    Case("lab", "fortinet", Channel.TLS),
     BARE_UDP,
     BARE_TLS,
 )

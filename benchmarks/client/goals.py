@@ -84,6 +84,7 @@ GOALS = (
     *_other("gp", Channel.TLS, 3, 0.25),
     *_other("f5", Channel.TLS, 3, 0.25),
     *_other("f5", Channel.TLS, 2, 0.4, "hdlc"),
+    *_other("fortinet", Channel.DTLS, 3.5, 0.25),
     Goal(UDP64, Contender.THEIRS, 2, True),
     Goal(("ping_idle",), Contender.THEIRS, 1.05, False),
     Goal(("ping_load",), Contender.THEIRS, 0.5, False),

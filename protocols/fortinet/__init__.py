@@ -1,7 +1,8 @@
-"""Fortinet SSL VPN (FortiGate): sign-in with second factors, XML configuration, PPP over TLS.
+"""Fortinet SSL VPN (FortiGate): sign-in with second factors, XML configuration, PPP over DTLS or TLS.
 
     signin.py      from an URL to a ticket: exchange.py (HTTP) answers.py (what comes) bodies.py (what is sent)
-    tunnel.py      document.py config.py (XML -> TunnelConfig) request.py, then protocols/ppp/
+    tunnel.py      document.py config.py (XML -> TunnelConfig), then protocols/ppp/ behind one of
+                   udp.py (DTLS) hello.py (its first record each way), or request.py (TLS)
     standing.py    whether a session may come back
     logout.py cookies.py
 
@@ -64,5 +65,8 @@ class Fortinet:
         from protocols.fortinet.standing import Standing
 
         if self._standing is None or self._standing.cookie != ticket.cookie:
+            before = self._standing
             self._standing = Standing(ticket.cookie, cookies.parse(ticket.cookie))
+            if before is not None:  # a gateway that refuses DTLS does so after a new sign-in, too
+                self._standing.datagrams = before.datagrams
         return self._standing

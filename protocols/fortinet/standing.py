@@ -20,10 +20,15 @@ SPENT = frozenset({"no-address", "ppp-establish-failed", "tunnel-refused", "tunn
 
 @dataclass(slots=True)
 class Standing:
-    """cookie: of the ticket.  newest: the gateway may renew it (Q13).  Times: monotonic seconds."""
+    """cookie: of the ticket.  newest: the gateway may renew it (Q13).  Times: monotonic seconds.
+
+    datagrams: False once the gateway refused DTLS.  by_datagrams: the last tunnel went by it.
+    """
 
     cookie: Secret
     newest: Secret
+    datagrams: bool = True
+    by_datagrams: bool = False
     tunnels: int = 0
     rejected: bool = False
     _expires_at: float = field(default=inf, repr=False)
@@ -52,8 +57,9 @@ class Standing:
         """The gateway has told its configuration."""
         self._tried = self.again
 
-    def opened(self, settings: Settings, now: float) -> None:
+    def opened(self, settings: Settings, now: float, *, by_datagrams: bool = False) -> None:
         self.tunnels += 1
+        self.by_datagrams = by_datagrams
         self._lost_at, self._tried, self._reauth = None, False, settings.reauth
         self._expires_at = now + settings.lifetime if settings.lifetime else inf
 

@@ -1,34 +1,45 @@
-"""From a ticket to a tunnel: the configuration, the request, PPP (sections 4, 5, 7 and 8).
+"""From a ticket to a tunnel: the configuration, DTLS or the request over TLS, PPP (sections 4 to 8).
 
-    XML -> GET /remote/sslvpn-tunnel over TLS -> PPP -> Tunnel
+    XML -> DTLS: hello -> PPP -> Tunnel                  the first tunnel of a session, where it is offered and wanted
+               | no way, no PPP
+               +-> XML -> GET /remote/sslvpn-tunnel over TLS -> PPP -> Tunnel
 
-The XML is fetched before every request for a tunnel, also on a reconnect: without it gateways answer with silence.
+The XML is fetched before every request for a tunnel, after a try by DTLS and on a reconnect too: without it gateways
+answer with silence.  A session that comes back does so by TLS at once: it mostly gets one more tunnel only, and a host
+that has just woken up should not lose it to a way that may be dead.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface
 from secrets import token_bytes
 from typing import TYPE_CHECKING
 
-from protocols.base import Interface, Ticket, Tunnel, TunnelOptions
-from protocols.errors import ConfigurationRefused, GatewayUnavailable, NotSupported, ProtocolError
-from protocols.fortinet import config, cookies, document, request
+from protocols.base import Interface, Ticket, Tunnel, TunnelConfig, TunnelOptions
+from protocols.errors import (
+    ConfigurationRefused,
+    GatewayUnavailable,
+    NegotiationFailed,
+    NotSupported,
+    ProtocolError,
+)
+from protocols.fortinet import config, cookies, document, hello, request, udp
 from protocols.fortinet.errors import SessionRejected
 from protocols.fortinet.exchange import AGENT, REDIRECTS
 from protocols.fortinet.standing import Standing
 from protocols.notes import Notes
 from protocols.ppp import mtu
-from protocols.ppp.controller import PppController, Timers
+from protocols.ppp.controller import PppController, Room, Timers
 from protocols.ppp.engine import Agreed, Engine, Wishes
 from protocols.ppp.ip6cp import Ip6cpWishes
 from protocols.ppp.ipcp import IpcpWishes
 from protocols.ppp.lcp import LcpWishes
-from protocols.ppp.link import negotiate
+from protocols.ppp.link import negotiate, negotiate_records
 from protocols.ppp.packet import Proto
 from protocols.text import one_line
+from transports.errors import TransportError
 from transports.http import HttpClient
 from transports.http_url import Url
 from transports.pathmtu import path_mtu
@@ -36,12 +47,16 @@ from transports.pathmtu import path_mtu
 if TYPE_CHECKING:
     from transports.dialer import Dialer
     from transports.http import Response
+    from transports.records import DtlsRecords
     from transports.tls import TlsStream
 
 FRAMING = "ppp-fortinet"
 CONFIGURATION = "/remote/fortisslvpn_xml"
 BOTH_FAMILIES = "?dual_stack=1"
 OLD_CONFIGURATION = "/remote/fortisslvpn"  # of FortiOS 4
+LARGEST = 16384 + 256  # bytes of a datagram: the largest record, whatever the path takes
+DATAGRAM_DPD = 10  # seconds, where nobody told any: nothing else tells that DTLS is dead
+COMES_BACK = "a session that comes back does so by TLS; DTLS is tried again after the next sign-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +77,20 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
     standing.must_be_worth_it(now)
     try:
         plan = await _prepare(dialer, ticket, wishes, standing)
-        tunnel = await _over_tls(dialer, plan, now)
+        tunnel, why = await _first_by_datagrams(dialer, plan, standing, now)
+        if tunnel is None:
+            if why:
+                plan = await _prepare(dialer, ticket, wishes, standing)
+                plan.notes.warn(f"udp port {plan.url.port}", f"{why}, packets go by TLS")
+            elif standing.by_datagrams:
+                plan.notes.warn("dtls", COMES_BACK)
+            tunnel = await _over_tls(dialer, plan, now)
     except ProtocolError as exc:
         judged = standing.judge(exc)
         if judged is exc:
             raise
         raise judged from exc
-    standing.opened(plan.settings, now)
+    standing.opened(plan.settings, now, by_datagrams=tunnel.stream is None)
     return tunnel
 
 
@@ -133,6 +155,52 @@ def _must_stay(told: tuple[Interface, ...], held: tuple[Interface, ...]) -> None
 # --- the link ---
 
 
+async def _first_by_datagrams(dialer: Dialer, plan: _Plan, standing: Standing, now: float) -> tuple[Tunnel | None, str]:
+    """The tunnel, or why there is none; neither: it was not tried."""
+    if standing.again or not standing.datagrams or not plan.settings.dtls or not plan.wishes.datagrams:
+        return None, ""
+    address = dialer.address_of(plan.url.host)
+    if dialer.through_proxy or not address:
+        return None, ""
+    if not hello.fits(standing.newest):
+        plan.notes.warn("dtls", f"the session's cookie has more than {hello.MAX_COOKIE} bytes, packets go by TLS")
+        return None, ""
+    place = udp.Place(plan.url.host, address, plan.url.port, plan.wishes.local_port)
+    way = await udp.open_way(dialer, place, standing.newest)
+    if isinstance(way, udp.NoWay):
+        standing.datagrams = not way.refused
+        return None, way.why
+    try:
+        return await _by_datagrams(plan, way, now), ""
+    except (TransportError, NegotiationFailed, ConfigurationRefused) as exc:
+        return None, f"no tunnel by DTLS ({exc})"
+    finally:
+        way.records.close()  # what became a link is the pump's
+
+
+async def _by_datagrams(plan: _Plan, way: udp.Way, now: float) -> Tunnel:
+    records, room = way.records, _room(plan, way.records)
+    dpd = plan.wishes.force_dpd or plan.settings.heartbeat or DATAGRAM_DPD
+    engine = Engine(_wishes(plan, room.size, dpd), token_bytes, asyncio.get_running_loop().time())
+    opening = await negotiate_records(records, FRAMING, engine, way.first)
+    configuration = _configuration(plan, engine, room.size)
+    least = mtu.MIN_IPV6 if any(one.version == 6 for one in configuration.addresses) else mtu.MIN_TUNNEL
+    room = replace(room, size=configuration.mtu, least=min(least, configuration.mtu))
+    timers = Timers(plan.settings.lifetime, plan.settings.idle, speak=dpd)
+    controller = PppController(engine, timers, asyncio.get_running_loop().time(), room)
+    link = records.link(FRAMING, largest=LARGEST, options=opening.options())
+    return Tunnel(None, b"", FRAMING, configuration, controller, link=link)
+
+
+def _room(plan: _Plan, records: DtlsRecords) -> Room:
+    def packet(path: int) -> int:
+        return mtu.over_dtls(
+            FRAMING, path=path, outer_ipv6=":" in records.peer[0], cipher=records.info.cipher, wanted=plan.wishes.mtu
+        )
+
+    return Room(packet(plan.wishes.base_mtu or records.path_mtu()), mtu.MIN_TUNNEL, packet)
+
+
 async def _over_tls(dialer: Dialer, plan: _Plan, now: float) -> Tunnel:
     path = plan.wishes.base_mtu or path_mtu(dialer.address_of(plan.url.host) or plan.url.host, plan.url.port)
     asked = request.encode(plan.url, plan.agent, plan.cookies)
@@ -142,28 +210,34 @@ async def _over_tls(dialer: Dialer, plan: _Plan, now: float) -> Tunnel:
         size = mtu.over_tls(
             FRAMING, path=path, outer_ipv6=":" in stream.peer_host, tls=stream.info.version, wanted=plan.wishes.mtu
         )
-        return await _negotiate(plan, stream, size, now)
+        return await _by_stream(plan, stream, size, now)
     except BaseException:
         await stream.close()
         raise
 
 
-async def _negotiate(plan: _Plan, stream: TlsStream, size: int, now: float) -> Tunnel:
+async def _by_stream(plan: _Plan, stream: TlsStream, size: int, now: float) -> Tunnel:
     carrier = request.Carrier(stream)
     first = await carrier.listen()
-    engine = Engine(_wishes(plan, size), token_bytes, asyncio.get_running_loop().time())
+    dpd = plan.wishes.force_dpd or plan.settings.heartbeat or 0
+    engine = Engine(_wishes(plan, size, dpd), token_bytes, asyncio.get_running_loop().time())
     opening = await negotiate(carrier, FRAMING, engine, first)
+    configuration = _configuration(plan, engine, size)
+    controller = PppController(engine, Timers(plan.settings.lifetime, plan.settings.idle), now)
+    return Tunnel(stream, opening.unread, FRAMING, configuration, controller, opening.options())
+
+
+def _configuration(plan: _Plan, engine: Engine, size: int) -> TunnelConfig:
+    """With what PPP agreed on.  size: bytes of the largest packet, if the gateway takes it."""
     agreed = engine.agreed()
     for number, why in engine.failures.items():
         plan.notes.warn(Proto(number).name, str(why))
     size = min(size, agreed.granted.mru)
     held = _held(plan, agreed, size)
-    configuration = config.build(plan.settings, held, servers=dict(agreed.servers), mtu=size, notes=plan.notes)
-    controller = PppController(engine, Timers(plan.settings.lifetime, plan.settings.idle), now)
-    return Tunnel(stream, opening.unread, FRAMING, configuration, controller, opening.options())
+    return config.build(plan.settings, held, servers=dict(agreed.servers), mtu=size, notes=plan.notes)
 
 
-def _wishes(plan: _Plan, size: int) -> Wishes:
+def _wishes(plan: _Plan, size: int, dpd: int) -> Wishes:
     """What PPP is to ask for (section 7): of the options of LCP, MRU and magic alone (Q3 of the PPP notes)."""
     four, six = _own(plan, 4), _own(plan, 6)
     if six is not None and (not plan.wishes.ipv6 or size < mtu.MIN_IPV6):
@@ -174,12 +248,11 @@ def _wishes(plan: _Plan, size: int) -> Wishes:
     ipcp = None
     if four is not None:
         ipcp = IpcpWishes(address=IPv4Address(int(four.ip)), keep=plan.again, servers=servers)
-    told = plan.settings.heartbeat or 0
     return Wishes(
         lcp=LcpWishes(mru=size),
         ipcp=ipcp,
         ip6cp=Ip6cpWishes(six.ip.packed[8:]) if six is not None else None,
-        dpd=plan.wishes.force_dpd or told,
+        dpd=dpd,
     )
 
 

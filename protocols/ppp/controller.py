@@ -22,10 +22,15 @@ ALERT = 300.0  # seconds before the end of the session
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """Seconds; 0: unknown.  session: until the session ends.  idle: without traffic, for the user only."""
+    """Seconds; 0: unknown.  session: until the session ends.  idle: without traffic, for the user only.
+
+    speak: without a word of ours, then an echo is asked for, whatever comes in: what is between us and the gateway
+    forgets a way of datagrams that nobody takes; 0: never.
+    """
 
     session: float = 0
     idle: int = 0
+    speak: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class PppController:
         self._given_up = set(engine.failures)
         self._done = False
         self._room, self._size = room, room.size if room else 0
+        self._spoke_at = now
         self._ends_at = now + timers.session if timers.session else inf
         self._alert_at = self._ends_at - min(ALERT, timers.session / 2)
 
@@ -61,10 +67,17 @@ class PppController:
         if self._done:
             return []
         frames = self._engine.on_time(now, traffic.received_at)
+        self._spoke_at = max(self._spoke_at, now if frames else traffic.sent_at)
+        if now >= self._speak_at() and self._engine.is_open:
+            self._spoke_at = now
+            frames = self._engine.ask()
         return [*self._sends(frames), *self._warnings(now), *self._consequences(now)]
 
     def deadline(self) -> float:
-        return inf if self._done else min(self._engine.deadline(), self._alert_at)
+        return inf if self._done else min(self._engine.deadline(), self._alert_at, self._speak_at())
+
+    def _speak_at(self) -> float:
+        return self._spoke_at + self._timers.speak if self._timers.speak else inf
 
     def on_rekeyed(self, ok: bool, now: float) -> list[Action]:
         return []  # never asked for: PPP has no rekey

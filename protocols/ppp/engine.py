@@ -168,6 +168,10 @@ class Engine:
             out += self._echo()
         return out
 
+    def ask(self) -> list[Control]:
+        """For an answer of the peer's, beside what dead peer detection asks for.  While the link is open."""
+        return self._echo()
+
     def close(self, now: float, reason: str = "") -> list[Control]:
         """End the link: the frame that tells the peer."""
         if self.phase in (Phase.ENDED, Phase.DEAD):

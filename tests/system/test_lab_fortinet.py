@@ -1,4 +1,4 @@
-"""Fortinet: Debian's openconnect and our client against the lab gateway."""
+"""Fortinet: Debian's openconnect and our client against the lab gateway, over TLS and DTLS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,11 @@ pytestmark = pytest.mark.system
 TUNNEL_V4, TUNNEL_V6 = "10.77.0.1", "fd77::1"
 BY_PASSWORD = ("--user", USER, "--passwd-on-stdin")
 OURS = ("--protocol", "fortinet", "--non-inter", "--dns", "file")
-THEIRS = ("--no-dtls", "--mtu", "1400", *BY_PASSWORD)
+THEIRS_BOTH = ("--mtu", "1400", *BY_PASSWORD)
+THEIRS = ("--no-dtls", *THEIRS_BOTH)
+DTLS, TLS = "DTLS for session", "GET: tunnel"
+CHANNELS = [(("--no-dtls",), TLS, DTLS), ((), DTLS, TLS)]  # option; what the gateway says; what it must not say
+XML = "GET /remote/fortisslvpn_xml: 200"
 
 
 def fortinet(namespaces: Pair, *argv: str) -> AbstractContextManager[LabGateway]:
@@ -35,17 +40,33 @@ def argv(gateway: LabGateway, *more: str) -> tuple[str, ...]:
     return (gateway.facts["url"], "--servercert", gateway.facts["pin"], *OURS, *BY_PASSWORD, *more)
 
 
+@contextmanager
+def closed_for_udp(namespaces: Pair) -> Iterator[None]:
+    """A firewall on the way to the gateway that says nothing."""
+    namespaces.gateway.run("nft", "add", "table", "inet", "vpn_test")
+    try:
+        namespaces.gateway.run("nft", "add chain inet vpn_test input { type filter hook input priority 0 ; }")
+        namespaces.gateway.run("nft", "add", "rule", "inet", "vpn_test", "input", "udp", "dport", "443", "drop")
+        yield
+    finally:
+        namespaces.gateway.run("nft", "delete", "table", "inet", "vpn_test")
+
+
 # --- openconnect ---
 
 
-def test_openconnect_passes_traffic_both_ways_and_logs_out(namespaces: Pair) -> None:
+@pytest.mark.parametrize(("option", "wanted", "unwanted"), CHANNELS)
+def test_openconnect_passes_traffic_both_ways_and_logs_out(
+    namespaces: Pair, option: tuple[str, ...], wanted: str, unwanted: str
+) -> None:
     before = namespaces.gateway.snapshot()
     options = ("--route", "10.95.0.0/16", "--route", "fd95::/48", "--dns", TUNNEL_V4, "--default-domain", "lab.example")
     with (
         fortinet(namespaces, *options) as gateway,
-        openconnect(namespaces.client, gateway.facts, *THEIRS, stdin=PASSWORD) as peer,
+        openconnect(namespaces.client, gateway.facts, *option, *THEIRS_BOTH, stdin=PASSWORD) as peer,
     ):
         peer.connected()
+        assert ("Established DTLS connection" in peer.log) is (wanted is DTLS), peer.log
         namespaces.client.ip("route", "add", f"{TUNNEL_V4}/32", "dev", peer.told()["TUNDEV"])
         namespaces.client.ip("route", "add", f"{TUNNEL_V6}/128", "dev", peer.told()["TUNDEV"])
         for address in (TUNNEL_V4, TUNNEL_V6):
@@ -59,6 +80,7 @@ def test_openconnect_passes_traffic_both_ways_and_logs_out(namespaces: Pair) -> 
         assert told["INTERNAL_IP6_ADDRESS"] == "fd77::2"
         assert (told["CISCO_SPLIT_INC_0_ADDR"], told["CISCO_SPLIT_INC_0_MASKLEN"]) == ("10.95.0.0", "16")
         assert (told["INTERNAL_IP4_DNS"], told["CISCO_DEF_DOMAIN"]) == (TUNNEL_V4, "lab.example")
+        assert wanted in gateway.log and unwanted not in gateway.log, gateway.log + peer.log
         assert peer.stop() == 0
         gateway.wait_for("cookie dead")
         assert "GET /remote/logout: 200" in gateway.log
@@ -101,6 +123,34 @@ def test_openconnect_comes_back_after_a_drop_and_hears_of_the_end(namespaces: Pa
         assert "ended by the administrator" in peer.log
 
 
+@pytest.mark.parametrize("kind", ["bare", "lost", "fail", "mute"])
+def test_openconnect_and_odd_answers_by_dtls(namespaces: Pair, kind: str) -> None:
+    """9.01 gives DTLS up where the answer is lost."""
+    with (
+        fortinet(namespaces, "--hello", kind, "--network6", "") as gateway,
+        openconnect(namespaces.client, gateway.facts, *THEIRS_BOTH, stdin=PASSWORD) as peer,
+    ):
+        peer.connected()
+        namespaces.client.ip("route", "add", f"{TUNNEL_V4}/32", "dev", peer.told()["TUNDEV"])
+        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=15)
+        assert (DTLS in gateway.log, TLS in gateway.log) == ((True, False) if kind == "bare" else (False, True))
+        assert gateway.log.count(XML) == (1 if kind == "bare" else 2)
+        assert peer.stop() == 0
+
+
+def test_openconnect_by_dtls_survives_signs_of_life(namespaces: Pair) -> None:
+    with (
+        fortinet(namespaces, "--heartbeat", "1", "--dpd", "2", "--network6", "") as gateway,
+        openconnect(namespaces.client, gateway.facts, *THEIRS_BOTH, stdin=PASSWORD) as peer,
+    ):
+        peer.connected()
+        namespaces.client.ip("route", "add", f"{TUNNEL_V4}/32", "dev", peer.told()["TUNDEV"])
+        time.sleep(4)
+        ping(namespaces.client, TUNNEL_V4)
+        assert gateway.log.count(DTLS) == 1 and TLS not in gateway.log
+        assert peer.stop() == 0
+
+
 def test_openconnect_answers_echoes(namespaces: Pair) -> None:
     with (
         fortinet(namespaces, "--dpd", "1") as gateway,
@@ -119,12 +169,20 @@ def device_of(ours: Client) -> str:
     return str(ours.connected()["interface"])
 
 
-def test_ours_passes_traffic_both_ways_and_logs_out(namespaces: Pair, run_dir: Path) -> None:
+@pytest.mark.parametrize(("option", "wanted", "unwanted"), CHANNELS)
+@pytest.mark.parametrize("outer", [4, 6])
+def test_ours_passes_traffic_both_ways_and_logs_out(
+    namespaces: Pair, run_dir: Path, option: tuple[str, ...], wanted: str, unwanted: str, outer: int
+) -> None:
     before = namespaces.client.snapshot()
+    address = namespaces.gateway_v4 if outer == 4 else f"[{namespaces.gateway_v6}]"
     options = ("--route", "10.95.0.0/16", "--no-route", "10.95.5.0/24", "--route", "fd95::/48")
     inside = ("--route", "10.77.0.0/24", "--route", "fd77::/64")
-    with fortinet(namespaces, *options, *inside, "--dns", TUNNEL_V4) as gateway:
-        with client(namespaces.client, *argv(gateway, "--mtu", "1360"), stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours:
+    with lab_gateway(
+        namespaces.gateway, address, *options, *inside, "--dns", TUNNEL_V4, protocol="fortinet"
+    ) as gateway:
+        flags = (*option, "--mtu", "1360")
+        with client(namespaces.client, *argv(gateway, *flags), stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours:
             device = device_of(ours)
             for address in (TUNNEL_V4, TUNNEL_V6):
                 ping(namespaces.client, address)
@@ -137,6 +195,7 @@ def test_ours_passes_traffic_both_ways_and_logs_out(namespaces: Pair, run_dir: P
             assert "10.95.5.0/24 via" in routes
             assert "mtu 1360" in namespaces.client.ip("link", "show", "dev", device)
             assert f"nameserver {TUNNEL_V4}" in namespaces.client.resolv_conf.read_text()
+            assert wanted in gateway.log and unwanted not in gateway.log, gateway.log
             assert ours.stop() == Exit.OK
         gateway.wait_for("the client ended the link")
         gateway.wait_for("cookie dead")
@@ -196,15 +255,68 @@ def test_ours_in_two_steps(namespaces: Pair, run_dir: Path) -> None:
                     assert ours.error()["code"] == "session-rejected"
 
 
-def test_ours_comes_back_after_a_drop(namespaces: Pair, run_dir: Path) -> None:
-    with fortinet(namespaces) as gateway, run_ours(namespaces, run_dir, gateway) as ours:
+@pytest.mark.parametrize("option", ["--no-dtls", "--dtls-local-port=4711"])
+def test_ours_comes_back_after_a_drop_by_tls(namespaces: Pair, run_dir: Path, option: str) -> None:
+    with fortinet(namespaces) as gateway, run_ours(namespaces, run_dir, gateway, option) as ours:
         ours.connected()
         gateway.program.process.send_signal(signal.SIGUSR2)
         ours.wait_for("state", state="reconnecting")
         ours.wait_for("state", state="connected")
         wait_until_pings(namespaces.client, TUNNEL_V4)
-        assert gateway.log.count("at 10.77.0.2") >= 2
+        assert (gateway.log.count(DTLS), gateway.log.count(TLS)) == ((0, 2) if option == "--no-dtls" else (1, 1))
         assert ours.stop() == Exit.OK
+
+
+def warnings_of(ours: Client) -> str:
+    return "\n".join(str(event["text"]) for event in ours.seen if event["event"] == "warning")
+
+
+@pytest.mark.parametrize("kind", ["bare", "lost", "fail", "mute"])
+def test_ours_and_odd_answers_by_dtls(namespaces: Pair, run_dir: Path, kind: str) -> None:
+    """An answer that was lost costs nothing: PPP says the same (Q18)."""
+    by_dtls = kind in ("bare", "lost")
+    with fortinet(namespaces, "--hello", kind) as gateway, run_ours(namespaces, run_dir, gateway) as ours:
+        ours.connected()
+        ping(namespaces.client, TUNNEL_V4, count=1)
+        assert (DTLS in gateway.log, TLS in gateway.log) == (by_dtls, not by_dtls), gateway.log
+        assert gateway.log.count(XML) == (1 if by_dtls else 2)
+        assert ours.stop() == Exit.OK
+        assert ("udp port 443: " in warnings_of(ours)) is not by_dtls
+
+
+def test_ours_goes_by_tls_where_udp_is_closed(namespaces: Pair, run_dir: Path) -> None:
+    with (
+        fortinet(namespaces) as gateway,
+        closed_for_udp(namespaces),
+        run_ours(namespaces, run_dir, gateway) as ours,
+    ):
+        ours.connected(timeout=25)
+        ping(namespaces.client, TUNNEL_V4, count=1)
+        assert TLS in gateway.log and DTLS not in gateway.log and gateway.log.count(XML) == 2
+        assert ours.stop() == Exit.OK
+        assert warnings_of(ours) == "udp port 443: no answer by DTLS, packets go by TLS"
+
+
+def test_ours_leaves_dtls_that_dies(namespaces: Pair, run_dir: Path) -> None:
+    """A firewall on the way closes for UDP; the same session goes on by TLS."""
+    with (
+        fortinet(namespaces, "--heartbeat", "1") as gateway,
+        run_ours(namespaces, run_dir, gateway, "--force-dpd", "2") as ours,
+    ):
+        ours.connected()
+        ping(namespaces.client, TUNNEL_V4, count=1)
+        time.sleep(5)  # signs of life and echoes keep an idle tunnel up
+        assert gateway.log.count(DTLS) == 1
+        with closed_for_udp(namespaces):
+            namespaces.gateway.run("nft", "add chain inet vpn_test output { type filter hook output priority 0 ; }")
+            namespaces.gateway.run("nft", "add", "rule", "inet", "vpn_test", "output", "udp", "sport", "443", "drop")
+            ours.wait_for("state", state="reconnecting", timeout=15)
+            ours.wait_for("state", state="connected", timeout=15)
+            wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+            assert gateway.log.count(TLS) == 1 and gateway.log.count(DTLS) == 1
+            assert ours.stop() == Exit.OK
+            gateway.wait_for("cookie dead")
+        assert "DTLS is tried again after the next sign-in" in warnings_of(ours)
 
 
 def test_ours_hears_of_the_end_of_the_session(namespaces: Pair, run_dir: Path) -> None:

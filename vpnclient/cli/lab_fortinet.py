@@ -23,6 +23,9 @@ def serve_fortinet(
     page_challenge: Annotated[bool, typer.Option("--page-challenge", help="... on a page, not as a line")] = False,
     push: Annotated[bool, typer.Option("--push", help="an empty code is approved, as by a phone")] = False,
     reconnects: Annotated[int, typer.Option(help="how often a session may come back; -1: always")] = -1,
+    udp: Annotated[bool, typer.Option("--udp/--no-udp", help="offer DTLS at the same port, or do not")] = True,
+    hello: Annotated[str, typer.Option(help="answer to a client by DTLS: ok, bare, lost, fail or mute")] = "ok",
+    heartbeat: Annotated[int, typer.Option(help="seconds between two signs of life by DTLS; 0: none")] = 10,
     route: Annotated[list[str] | None, typer.Option(help="network behind the gateway (repeatable)")] = None,
     no_route: Annotated[list[str] | None, typer.Option(help="network to keep outside (repeatable)")] = None,
     dns: Annotated[list[str] | None, typer.Option(help="name server (repeatable)")] = None,
@@ -53,7 +56,9 @@ def serve_fortinet(
         raise UsageError("--script-redirect: there is nowhere to lead, give --realm too")
     if page_challenge and (push or not challenge):
         raise UsageError("--page-challenge: want --challenge with it, and no --push")
-    variants = FortinetVariants(realm, script_redirect, page_challenge, push, reconnects)
+    variants = FortinetVariants(realm, script_redirect, page_challenge, push, reconnects, hello, heartbeat)
+    if problems := variants.problems():
+        raise UsageError("; ".join(problems))
     settings = LabSettings(
         listen_host=host,
         listen_port=port,
@@ -72,5 +77,6 @@ def serve_fortinet(
         mtu=mtu,
         dpd=dpd,
         session_timeout=session_timeout,
+        udp=udp,
     )
     lab.serve_site(settings, lambda _, store, token: FortinetSite(settings, store, token, variants))

@@ -3,7 +3,8 @@
     / --redirect or script--> /remote/login: page      POST /remote/logincheck: password ----> cookie -> XML -> PPP
                                                             ^  | wrong: 405   | second factor: a line or a page
                                                             +--+              +--> POST code ----> cookie
-Source: fortinet.md sections 3 to 5, 8 and 10.
+    by UDP: DTLS --hello with a cookie whose XML was fetched--> PPP
+Source: fortinet.md sections 3 to 6, 8 and 10.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from dataclasses import dataclass
 from secrets import token_bytes
 from urllib.parse import quote
 
+from protocols.fortinet import hello
 from protocols.ppp.engine import Engine, Wishes
 from protocols.ppp.ip6cp import Ip6cpWishes
 from protocols.ppp.ipcp import IpcpWishes
 from protocols.ppp.lcp import Kind, LcpWishes
 from vpnclient.lab import fortinet_pages as pages
+from vpnclient.lab.fortinet_dtls import CONSENTS, FAIL, HANDSHAKE, HELLOS, HeartbeatServer, shake
 from vpnclient.lab.ppp import PppOpening, PppServer
+from vpnclient.lab.ppp_dtls import Refusal, Welcome, introduction
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import OpenTunnel, Page, Request
+from vpnclient.lab.site import Introduction, OpenTunnel, Page, Request
 from vpnclient.lab.store import Exhausted, LabSession, Store, matches
 
 MAX_FAILURES = 3  # wrong codes in one sign-in
@@ -38,13 +42,27 @@ REFUSED_OPTIONS = frozenset({Kind.ACCM, Kind.PFC, Kind.ACFC})  # Q3 of the PPP n
 
 @dataclass(frozen=True, slots=True)
 class FortinetVariants:
-    """What gateways of this kind do differently.  reconnects: how often a session may come back, -1: always."""
+    """What gateways of this kind do differently.  reconnects: how often a session may come back, -1: always.
+
+    hello: what becomes of one by DTLS, a name of HELLOS.  heartbeat: seconds between two signs of life by it, 0: none.
+    """
 
     realm: str = ""  # where a sign-in is sent
     script_redirect: bool = False  # ... by a script
     page_challenge: bool = False  # the second factor is a page
     push: bool = False  # it can be approved on a phone, and is
     reconnects: int = -1
+    hello: str = "ok"
+    heartbeat: int = 10
+
+    def problems(self) -> list[str]:
+        """One text each."""
+        wrong = []
+        if self.hello not in HELLOS:
+            wrong.append(f"--hello: got {self.hello!r}, want one of: {', '.join(HELLOS)}")
+        if self.heartbeat < 0:
+            wrong.append("--heartbeat: must not be negative")
+        return wrong
 
 
 @dataclass(slots=True)
@@ -72,6 +90,7 @@ class FortinetSite:
         self._variants = variants or FortinetVariants()
         self._attempts: dict[str, Attempt] = {}
         self._configured: set[str] = set()  # cookies whose next tunnel was prepared
+        self._port = 0  # of UDP
 
     def opens_tunnel(self, method: str, target: str) -> bool:
         return method == "GET" and target.partition("?")[0] == TUNNEL
@@ -170,7 +189,7 @@ class FortinetSite:
         if not spent:
             self._configured.add(session.cookie)
         lifetime = int(session.expires_at - now) if self._settings.session_timeout else 0
-        told = pages.Told(dtls=False, may_return=allowed != 0, lifetime=lifetime)
+        told = pages.Told(dtls=self._settings.udp and self._port > 0, may_return=allowed != 0, lifetime=lifetime)
         return _ok(XML, pages.configuration(self._settings, session, told, spent=spent))
 
     def _on_old_configuration(self, request: Request, now: float) -> Page:
@@ -200,6 +219,30 @@ class FortinetSite:
             controller=PppServer(engine, expires_at=session.expires_at),
             opening=PppOpening(FRAMING, engine),
             head=b"",
+        )
+
+    def listens(self, port: int) -> None:
+        self._port = port
+
+    def on_datagram(self, first: bytes, now: float) -> Introduction | None:
+        """A new UDP peer: a ClientHello names nobody."""
+        if not self._settings.udp or self._variants.hello == "mute" or first[:1] != bytes([HANDSHAKE]):
+            return None
+        return introduction(self.on_hello, shake)
+
+    def on_hello(self, first: bytes, now: float) -> Welcome | Refusal:
+        """The first record of an association.  A tunnel by TLS needs another configuration, whatever comes of this."""
+        session = self._store.find(hello.cookie_of(first), now)
+        if session is None or session.cookie not in self._configured:
+            return Refusal("no session has this cookie, or its configuration was not fetched", FAIL)
+        self._configured.discard(session.cookie)
+        if self._variants.hello == "fail":
+            return Refusal("as --hello fail wants it", FAIL)
+        engine = Engine(self.wishes(session), token_bytes, now)
+        every = self._variants.heartbeat
+        controller = HeartbeatServer(engine, expires_at=session.expires_at, every=every, now=now)
+        return Welcome(
+            *(session, FRAMING, engine, controller, self._settings.mtu), answer=CONSENTS[self._variants.hello]
         )
 
     def wishes(self, session: LabSession) -> Wishes:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import IPv4Address
+from types import SimpleNamespace
 
-from protocols.ppp.engine import Wishes
+from protocols.fortinet import hello
+from protocols.ppp.engine import Engine, Wishes
 from protocols.ppp.ip6cp import Ip6cpWishes
 from protocols.ppp.ipcp import IpcpWishes
 from protocols.ppp.lcp import Kind, LcpWishes
+from protocols.ppp.opening import Opening
 from tests.protocols.f5.gateway import PppStream
+from tests.protocols.ppp.peers import counting
 
 PEER = Wishes(
     LcpWishes(refused=frozenset({Kind.ACCM, Kind.PFC, Kind.ACFC})),
@@ -41,3 +45,51 @@ class QuietStream(PppStream):
         self.written += data
         if not self._waits:
             self._out += self._opening.begin(0.0)
+
+
+ACCEPTED = hello.record(hello.ANSWER + b"ok\0")
+REFUSED = hello.record(hello.ANSWER + b"fail\0")
+HEARTBEAT = hello.record(b"GFtype\0heartbeat\0")
+
+
+class QuietRecords:
+    """A DTLS association: the first hello is answered by these records, then PPP is spoken unless it was refused."""
+
+    overhead = 37
+    info = SimpleNamespace(version="DTLSv1.2", cipher="ECDHE-RSA-AES128-GCM-SHA256")
+    peer = ("192.0.2.1", 10443)
+
+    def __init__(self, *answers: bytes | Exception, wishes: Wishes | None = PEER) -> None:
+        self.sent: list[bytes] = []
+        self.linked: dict[str, object] = {}
+        self.closed = False
+        self._answers = answers
+        self._waiting: asyncio.Queue[bytes | Exception] = asyncio.Queue()
+        self._opening = Opening("ppp-fortinet", Engine(wishes, counting(1000), 0.0)) if wishes else None
+
+    def path_mtu(self) -> int:
+        return 1500
+
+    async def send(self, payload: bytes) -> None:
+        first, ppp = not self.sent, self._opening
+        self.sent.append(payload)
+        if hello.cookie_of(payload):
+            said = [*self._answers, *(ppp.begin(0.0) if ppp else ())] if first else []
+        else:
+            said = ppp.feed_datagram(payload, 1.0) if ppp else []
+        for record in said:
+            self._waiting.put_nowait(record)
+
+    async def receive(self, timeout: float) -> bytes:
+        async with asyncio.timeout(timeout):
+            came = await self._waiting.get()
+        if isinstance(came, Exception):
+            raise came
+        return came
+
+    def link(self, framing: str, **told: object) -> str:
+        self.linked = {"framing": framing, **told}
+        return "the link"
+
+    def close(self) -> None:
+        self.closed = True

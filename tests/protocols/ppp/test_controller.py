@@ -49,6 +49,19 @@ def test_silence_ends_in_a_new_link() -> None:
     assert link.on_time(SILENT, 1e6) == link.on_control(lcp("09070004"), 1.0) == link.goodbye("x") == []
 
 
+def test_a_way_of_datagrams_is_kept_open_by_words_of_ours() -> None:
+    """Whatever comes in: signs of life of the gateway's do not refresh what is between."""
+    link = up(Timers(speak=10), Wishes(F5_LCP, IpcpWishes(), dpd=10))
+    asked = []
+    for second in range(1, 31):
+        asked += [second] * len(link.on_time(Traffic(second, -inf), second))
+    assert asked == [11, 21]
+    assert link.deadline() == 31 and link.on_time(Traffic(30.5, 30.5), 31) == []  # packets went
+    assert link.deadline() == 40.5  # the peer's silence, and ours
+    (action,) = link.on_time(Traffic(30.5, 30.5), 40.5)
+    assert isinstance(action, Send) and action.frame.payload[:1] == b"\x09"
+
+
 def test_an_end_with_a_reason_is_final_and_one_without_is_not() -> None:
     link = up()
     frame = Control(Proto.LCP, Packet(5, 3, b"Session timeout").encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_address, ip_interface, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,14 +13,16 @@ from hypothesis import strategies as st
 
 from protocols.base import Secret
 from protocols.errors import ConfigurationRefused
-from protocols.fortinet import answers, bodies, document
+from protocols.fortinet import answers, bodies, document, hello
 from protocols.fortinet.answers import Challenge, PageForm
+from protocols.fortinet.hello import Answer
 from protocols.notes import Notes
 from tests.protocols.refusals import refused
 from transports.http import Response
 from vpnclient.lab.fortinet import ATTEMPT_LIFE, MAX_ATTEMPTS, FortinetSite, FortinetVariants
+from vpnclient.lab.ppp_dtls import Refusal, Welcome
 from vpnclient.lab.settings import LabSettings
-from vpnclient.lab.site import OpensTunnels, OpenTunnel, Page, Request
+from vpnclient.lab.site import Introduction, OpensTunnels, OpenTunnel, Page, Request
 from vpnclient.lab.store import Store
 
 SETTINGS = LabSettings(users={"test": Secret("p&ss")})
@@ -193,6 +196,63 @@ def test_how_often_a_session_may_come_back(reconnects: int, told: bool) -> None:
     session.connected = reconnects + 1
     with refused(ConfigurationRefused, "no-address: .*'error'"):
         browser.configuration()
+
+
+HANDSHAKE = b"\x16\xfe\xfd"
+
+
+def by_dtls(**variants: Any) -> Browser:
+    """Signed in at a gateway that listens by UDP."""
+    browser = Browser(variants=FortinetVariants(**variants))
+    browser.site.listens(443)
+    browser.check(RIGHT)
+    return browser
+
+
+def greet(browser: Browser) -> Welcome | Refusal:
+    return browser.site.on_hello(hello.encode(Secret(browser.cookies["SVPNCOOKIE"])), 0.0)
+
+
+@pytest.mark.parametrize(("kind", "answer"), [("ok", Answer.OK), ("bare", Answer.OK), ("lost", None)])
+def test_dtls_wants_the_configuration_first(kind: str, answer: Answer | None) -> None:
+    browser = by_dtls(hello=kind)
+    refusal = greet(browser)
+    assert isinstance(refusal, Refusal) and hello.decode(refusal.answer) is Answer.FAIL
+    assert browser.configuration().dtls
+    assert isinstance(browser.site.on_datagram(HANDSHAKE, 0.0), Introduction)
+    welcome = greet(browser)
+    assert isinstance(welcome, Welcome) and welcome.session is next(iter(browser.store))
+    assert (welcome.framing, welcome.mtu, welcome.again) == ("ppp-fortinet", 1400, b"")
+    assert hello.decode(welcome.answer) is answer if answer else welcome.answer == b""
+    assert isinstance(greet(browser), Refusal)  # once for each
+    assert browser.ask("/remote/sslvpn-tunnel").status == 403  # TLS after it, too
+    browser.configuration()
+    assert isinstance(browser.open("/remote/sslvpn-tunnel"), OpenTunnel)
+
+
+def test_dtls_that_is_refused() -> None:
+    browser = by_dtls(hello="fail")
+    browser.configuration()
+    refusal = greet(browser)
+    assert isinstance(refusal, Refusal) and hello.decode(refusal.answer) is Answer.FAIL
+    assert browser.ask("/remote/sslvpn-tunnel").status == 403
+    stranger = browser.site.on_hello(b"GET / HTTP/1.1", 0.0)
+    assert isinstance(stranger, Refusal) and "GET" not in stranger.reason
+
+
+def test_datagrams_that_are_not_answered() -> None:
+    assert by_dtls().site.on_datagram(b"\x17\xfe\xfd", 0.0) is None
+    mute = by_dtls(hello="mute")
+    assert mute.configuration().dtls and mute.site.on_datagram(HANDSHAKE, 0.0) is None
+    without = Browser(replace(SETTINGS, udp=False))
+    without.site.listens(443)
+    without.check(RIGHT)
+    assert not without.configuration().dtls and without.site.on_datagram(HANDSHAKE, 0.0) is None
+
+
+def test_variants_that_cannot_be() -> None:
+    assert FortinetVariants().problems() == []
+    assert len(FortinetVariants(hello="no", heartbeat=-1).problems()) == 2
 
 
 def test_the_logout_ends_the_session() -> None:
