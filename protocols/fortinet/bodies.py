@@ -1,4 +1,4 @@
-"""What we send to /remote/logincheck, byte for byte (sections 3.2, 3.4, 3.5 and 3.7)."""
+"""What we send to /remote/logincheck, byte for byte (sections 3.2, 3.4, 3.5 and 3.7), and to the host check (3.8)."""
 
 from __future__ import annotations
 
@@ -40,3 +40,7 @@ def page(form: PageForm, answers: Mapping[str, str], realm: str) -> bytes:
     """Every field in the page's order."""
     fields = "".join(f"{encoded(one.name)}={encoded(answers.get(one.name, one.value))}&" for one in form.inputs)
     return f"{fields}realm={realm}&{LAST}".encode()
+
+
+def host_check(value: str, virtual_desktop: str) -> bytes:
+    return f"hostcheck={encoded(value)}&check_virtual_desktop={encoded(virtual_desktop)}".encode()

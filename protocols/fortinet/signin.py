@@ -10,6 +10,7 @@ No form is read from the first page: user name and password it always is.  Sourc
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from protocols.base import Field, Form, SignInOptions, Ticket, User
@@ -22,14 +23,22 @@ from protocols.fortinet.exchange import Gateway
 if TYPE_CHECKING:
     from transports.http import HttpClient, Response
 
-LOGIN, CHALLENGE = "_login", "_challenge"  # ids of our forms, for --form-entry
+LOGIN, CHALLENGE, HOST_CHECK = "_login", "_challenge", "_hostcheck"  # ids of our forms, for --form-entry
 LOGIN_CHECK = "/remote/logincheck"
+HOST_VALUES = ("hostcheck", "check_virtual_desktop")
 MAX_ROUNDS = 10  # second factors in one sign-in
 MAX_LOGINS = 3  # passwords in one sign-in: more may lock the account
 PUSH_TIMEOUT = 180.0  # seconds: the gateway answers once somebody has touched the phone (Q10)
+_HOST_CHECK = re.compile(rb"""\baction *= *["']?([^"'\s<>;]{1,1024})""")
 _OLD_OR_TOO_NEW = (
     "got HTTP status {status} from {where}, want a sign-in page: "
     "another kind of gateway, or a FortiOS that has no SSL VPN any more (7.6 and later)"
+)
+
+
+_UNCHECKED = (
+    "host-check-required: the gateway wants to check this computer; going on without it "
+    f"(--form-entry {HOST_CHECK}:{HOST_VALUES[0]}=... gives what a computer of yours would say)"
 )
 
 
@@ -51,7 +60,7 @@ class SignIn:
             response = await self._log_in("")
             while not gateway.complete:
                 response = await self._go_on(answers.read(response))
-            self._note_host_check(response)
+            await self._check_host(response)
         return Ticket(
             protocol="fortinet",
             connect_url=f"https://{gateway.url.authority}/",
@@ -146,10 +155,24 @@ class SignIn:
     async def _post(self, body: bytes, *, timeout: float | None = None) -> Response:
         return await self._gateway.ask(self._gateway.url.join(LOGIN_CHECK), body, timeout=timeout)
 
-    def _note_host_check(self, response: Response) -> None:
-        """Section 3.8: the tunnel mostly comes up without it."""
-        if b"/remote/hostcheck_validate" in response.body:
-            self._user.say("host-check-required: the gateway wants to check this computer; going on without it")
+    async def _check_host(self, response: Response) -> None:
+        """Section 3.8: with the user's values; without any the tunnel mostly comes up, too."""
+        actions = (found[1].decode("ascii", "replace") for found in _HOST_CHECK.finditer(response.body))
+        action = next((one for one in actions if "hostcheck" in one), None)
+        if action is None:
+            return
+        fields = tuple(Field(name, f"{name}:", "hidden") for name in HOST_VALUES)
+        given = await self._user.fill(Form(HOST_CHECK, fields))
+        if not given.get(HOST_VALUES[0]):
+            self._user.say(_UNCHECKED)
+            return
+        target = self._gateway.url.join(action)
+        if not target.same_server(self._gateway.url):
+            where = f"{self._gateway.url.authority} wants the host check sent to {target.authority}: refused"
+            raise MalformedAnswer("auth-cross-origin", where)
+        await self._gateway.ask(target, bodies.host_check(*(given.get(name, "") for name in HOST_VALUES)))
+        if not self._gateway.complete:
+            raise SignInRefused("the gateway does not accept the values given for its host check")
 
 
 async def sign_in(http: HttpClient, user: User, options: SignInOptions) -> Ticket:

@@ -216,8 +216,9 @@ def run_ours(
         (("--push",), ("--form-entry", "_challenge:code=")),
         (("--realm", "lab realm", "--tls-max", "1.2"), ()),
         (("--realm", "Lab/2", "--script-redirect", "--network6", ""), ()),
+        (("--host-check", "0000,1"), ("--form-entry", "_hostcheck:hostcheck=0000,1")),
     ],
-    ids=["line", "page", "push", "realm", "script"],
+    ids=["line", "page", "push", "realm", "script", "host-check"],
 )
 def test_ours_signs_in_every_way(
     namespaces: Pair, run_dir: Path, server: tuple[str, ...], more: tuple[str, ...]

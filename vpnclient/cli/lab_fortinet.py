@@ -22,6 +22,7 @@ def serve_fortinet(
     challenge: Annotated[str, typer.Option(help="ask for this code as a second factor")] = "",
     page_challenge: Annotated[bool, typer.Option("--page-challenge", help="... on a page, not as a line")] = False,
     push: Annotated[bool, typer.Option("--push", help="an empty code is approved, as by a phone")] = False,
+    host_check: Annotated[str, typer.Option(help="what a client must say of its computer; empty: nothing")] = "",
     reconnects: Annotated[int, typer.Option(help="how often a session may come back; -1: always")] = -1,
     udp: Annotated[bool, typer.Option("--udp/--no-udp", help="offer DTLS at the same port, or do not")] = True,
     hello: Annotated[str, typer.Option(help="answer to a client by DTLS: ok, bare, lost, fail or mute")] = "ok",
@@ -56,7 +57,7 @@ def serve_fortinet(
         raise UsageError("--script-redirect: there is nowhere to lead, give --realm too")
     if page_challenge and (push or not challenge):
         raise UsageError("--page-challenge: want --challenge with it, and no --push")
-    variants = FortinetVariants(realm, script_redirect, page_challenge, push, reconnects, hello, heartbeat)
+    variants = FortinetVariants(realm, script_redirect, page_challenge, push, reconnects, hello, heartbeat, host_check)
     if problems := variants.problems():
         raise UsageError("; ".join(problems))
     settings = LabSettings(

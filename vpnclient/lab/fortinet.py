@@ -31,7 +31,7 @@ MAX_FAILURES = 3  # wrong codes in one sign-in
 MAX_ATTEMPTS = 1000  # sign-ins under way; the oldest is forgotten
 ATTEMPT_LIFE = 300.0  # seconds for one sign-in
 COOKIE = "SVPNCOOKIE"
-LOGIN, LOGIN_CHECK = "/remote/login", "/remote/logincheck"
+LOGIN, LOGIN_CHECK, HOST_CHECK = "/remote/login", "/remote/logincheck", "/remote/hostcheck_validate"
 CONFIGURATION, TUNNEL, LOGOUT = "/remote/fortisslvpn_xml", "/remote/sslvpn-tunnel", "/remote/logout"
 FRAMING = "ppp-fortinet"
 PROMPT = "Enter the code"
@@ -44,6 +44,7 @@ REFUSED_OPTIONS = frozenset({Kind.ACCM, Kind.PFC, Kind.ACFC})  # Q3 of the PPP n
 class FortinetVariants:
     """What gateways of this kind do differently.  reconnects: how often a session may come back, -1: always.
 
+    host_check: what a client must say of its computer before it gets a configuration; empty: nothing.
     hello: what becomes of one by DTLS, a name of HELLOS.  heartbeat: seconds between two signs of life by it, 0: none.
     """
 
@@ -54,6 +55,7 @@ class FortinetVariants:
     reconnects: int = -1
     hello: str = "ok"
     heartbeat: int = 10
+    host_check: str = ""
 
     def problems(self) -> list[str]:
         """One text each."""
@@ -89,6 +91,7 @@ class FortinetSite:
         self._settings, self._store, self._token = settings, store, token
         self._variants = variants or FortinetVariants()
         self._attempts: dict[str, Attempt] = {}
+        self._unchecked: set[str] = set()  # cookies whose host is not checked
         self._configured: set[str] = set()  # cookies whose next tunnel was prepared
         self._port = 0  # of UDP
 
@@ -100,6 +103,8 @@ class FortinetSite:
         try:
             if request.method == "POST" and path == LOGIN_CHECK:
                 return self._on_answer(request, now)
+            if request.method == "POST" and path == HOST_CHECK:
+                return self._on_host_check(request, now)
             if request.method == "GET":
                 return _PAGES.get(path, FortinetSite._on_start)(self, request, now)
         except Exhausted as exc:
@@ -167,7 +172,20 @@ class FortinetSite:
     def _finish(self, user: str, now: float) -> Page:
         session = self._store.add(user, self._variants.realm, now)
         cookie = ("Set-Cookie", f"{COOKIE}={session.cookie}; path=/; secure; httponly")
+        if self._variants.host_check:
+            self._unchecked.add(session.cookie)
+            return _ok(HTML, pages.host_check(HOST_CHECK), cookie)
         return _ok(PLAIN, b"ret=1,redir=/remote/index", cookie)
+
+    def _on_host_check(self, request: Request, now: float) -> Page:
+        session = self._session_of(request, now)
+        if session is None:
+            return _denied()
+        self._unchecked.discard(session.cookie)
+        if pages.fields_of(request.body).get("hostcheck") != self._variants.host_check:
+            self._store.drop(session)
+            return _ok(HTML, pages.page("no"), FORGET)
+        return _ok(HTML, pages.page())
 
     def _new_attempt(self, user: str, now: float) -> str:
         for name in [name for name, known in self._attempts.items() if now >= known.expires_at]:
@@ -182,7 +200,7 @@ class FortinetSite:
 
     def _on_configuration(self, request: Request, now: float) -> Page:
         session = self._session_of(request, now)
-        if session is None:
+        if session is None or session.cookie in self._unchecked:
             return Page(403, "Forbidden", (HTML,), pages.page("no"))
         allowed = self._variants.reconnects
         spent = 0 <= allowed < session.connected

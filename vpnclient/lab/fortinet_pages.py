@@ -69,6 +69,11 @@ def page_challenge(user: str, request: str, prompt: str) -> bytes:
     return f"<html><body><b>{prompt}</b>{form}</body></html>".encode()
 
 
+def host_check(action: str) -> bytes:
+    """The page of a sign-in that was good, so far (section 3.8)."""
+    return f'<html><body><form action="{action}" method="POST"></form></body></html>\n'.encode()
+
+
 def configuration(settings: LabSettings, session: LabSession, told: Told, *, spent: bool) -> bytes:
     """spent: this session gets no other address."""
     root = etree.Element("sslvpn-tunnel", ver="2", dtls="1" if told.dtls else "0", patch="1")

@@ -202,7 +202,30 @@ def test_cookies_that_cannot_be() -> None:
     failing(MalformedAnswer, "auth-bad-cookie", START, answer("", ("Set-Cookie", "SVPNCOOKIE=" + "x" * 4097)))
 
 
+CHECK = answer('<form name="x" action="/remote/hostcheck_validate">', COOKIE)
+
+
 def test_a_host_check_is_told() -> None:  # section 3.8
     user = ann()
-    sign_in(START, answer('<form action="/remote/hostcheck_validate">', COOKIE), user=user)
-    assert "host-check-required" in user.said[0]
+    sign_in(START, CHECK, user=user)
+    assert "host-check-required" in user.said[0] and "--form-entry _hostcheck:hostcheck=" in user.said[0]
+    assert [one.kind for one in user.forms[-1].fields] == ["hidden", "hidden"]  # nobody is asked
+
+
+def test_a_host_check_with_values_of_the_users() -> None:
+    user = ann(hostcheck="0000,1 a&b")
+    ticket, http = sign_in(START, CHECK, answer("ok"), user=user)
+    assert (http.requests[2].method, http.requests[2].url) == ("POST", "https://vpn.test/remote/hostcheck_validate")
+    assert http.requests[2].text == "hostcheck=0000%2C1%20a%26b&check_virtual_desktop=" and user.said == []
+    assert ticket.cookie == Secret("SVPNCOOKIE=ab%0acd==")
+    script = answer("<script>document.f.action='/remote/hostcheck_validate?x=1';</script>", COOKIE)
+    _, http = sign_in(START, script, answer("ok"), user=ann(hostcheck="1", check_virtual_desktop="0"))
+    assert http.requests[2].url.endswith("/remote/hostcheck_validate?x=1")
+    assert http.requests[2].text == "hostcheck=1&check_virtual_desktop=0"
+
+
+def test_host_checks_that_end_the_sign_in() -> None:
+    failing(SignInRefused, "host check", START, CHECK, answer("no", EMPTY), user=ann(hostcheck="1"))
+    evil = answer('<form action="https://evil.test/remote/hostcheck_validate">', COOKIE)
+    failing(MalformedAnswer, r"auth-cross-origin: .*evil\.test", START, evil, user=ann(hostcheck="1"))
+    sign_in(START, answer('<form action="/remote/other">', COOKIE), user=ann(hostcheck="1"))  # another form

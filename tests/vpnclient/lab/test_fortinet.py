@@ -135,6 +135,19 @@ def test_an_approval_on_a_phone() -> None:  # Q9
     assert browser.check(bodies.code("test", "1", "", challenge)).status == 405
 
 
+def test_a_host_check() -> None:
+    browser = Browser(variants=FortinetVariants(host_check="0000,1"))
+    done = browser.check(RIGHT)
+    assert browser.cookies["SVPNCOOKIE"] == "cookie-0" and b'action="/remote/hostcheck_validate"' in done.body
+    assert browser.ask("/remote/fortisslvpn_xml").status == 403
+    assert browser.ask("/remote/hostcheck_validate", bodies.host_check("0000,1", "")).status == 200
+    assert browser.configuration().addresses
+    browser.check(RIGHT)
+    assert browser.ask("/remote/hostcheck_validate", bodies.host_check("1", "")).status == 200
+    assert browser.cookies["SVPNCOOKIE"] == "" and len(browser.store) == 1
+    assert browser.ask("/remote/hostcheck_validate", b"hostcheck=0000%2C1").status == 405  # of nobody
+
+
 def test_sign_ins_that_took_too_long_or_are_too_many() -> None:
     browser = Browser(CODE)
     challenge = read(browser.check(RIGHT))
