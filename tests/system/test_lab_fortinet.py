@@ -132,7 +132,7 @@ def test_openconnect_and_odd_answers_by_dtls(namespaces: Pair, kind: str) -> Non
     ):
         peer.connected()
         namespaces.client.ip("route", "add", f"{TUNNEL_V4}/32", "dev", peer.told()["TUNDEV"])
-        wait_until_pings(namespaces.client, TUNNEL_V4, timeout=15)
+        wait_until_pings(namespaces.client, TUNNEL_V4)
         assert (DTLS in gateway.log, TLS in gateway.log) == ((True, False) if kind == "bare" else (False, True))
         assert gateway.log.count(XML) == (1 if kind == "bare" else 2)
         assert peer.stop() == 0
@@ -140,7 +140,7 @@ def test_openconnect_and_odd_answers_by_dtls(namespaces: Pair, kind: str) -> Non
 
 def test_openconnect_by_dtls_survives_signs_of_life(namespaces: Pair) -> None:
     with (
-        fortinet(namespaces, "--heartbeat", "1", "--dpd", "2", "--network6", "") as gateway,
+        fortinet(namespaces, "--heartbeat", "1", "--dpd", "5", "--network6", "") as gateway,
         openconnect(namespaces.client, gateway.facts, *THEIRS_BOTH, stdin=PASSWORD) as peer,
     ):
         peer.connected()
@@ -291,7 +291,7 @@ def test_ours_goes_by_tls_where_udp_is_closed(namespaces: Pair, run_dir: Path) -
         closed_for_udp(namespaces),
         run_ours(namespaces, run_dir, gateway) as ours,
     ):
-        ours.connected(timeout=25)
+        ours.connected()
         ping(namespaces.client, TUNNEL_V4, count=1)
         assert TLS in gateway.log and DTLS not in gateway.log and gateway.log.count(XML) == 2
         assert ours.stop() == Exit.OK
@@ -311,9 +311,9 @@ def test_ours_leaves_dtls_that_dies(namespaces: Pair, run_dir: Path) -> None:
         with closed_for_udp(namespaces):
             namespaces.gateway.run("nft", "add chain inet vpn_test output { type filter hook output priority 0 ; }")
             namespaces.gateway.run("nft", "add", "rule", "inet", "vpn_test", "output", "udp", "sport", "443", "drop")
-            ours.wait_for("state", state="reconnecting", timeout=15)
-            ours.wait_for("state", state="connected", timeout=15)
-            wait_until_pings(namespaces.client, TUNNEL_V4, timeout=5)
+            ours.wait_for("state", state="reconnecting")
+            ours.wait_for("state", state="connected")
+            wait_until_pings(namespaces.client, TUNNEL_V4)
             assert gateway.log.count(TLS) == 1 and gateway.log.count(DTLS) == 1
             assert ours.stop() == Exit.OK
             gateway.wait_for("cookie dead")

@@ -19,10 +19,11 @@ from protocols.ppp.engine import Engine, Wishes
 from protocols.ppp.ip6cp import Ip6cpWishes
 from protocols.ppp.ipcp import IpcpWishes
 from protocols.ppp.lcp import Kind, LcpWishes
+from transports.dtls import Version
 from vpnclient.lab import fortinet_pages as pages
-from vpnclient.lab.fortinet_dtls import CONSENTS, FAIL, HANDSHAKE, HELLOS, HeartbeatServer, shake
+from vpnclient.lab.fortinet_dtls import CONSENTS, FAIL, HANDSHAKE, HELLOS, HeartbeatServer
 from vpnclient.lab.ppp import PppOpening, PppServer
-from vpnclient.lab.ppp_dtls import Refusal, Welcome, introduction
+from vpnclient.lab.ppp_dtls import Refusal, Welcome, by_certificate, introduction
 from vpnclient.lab.settings import LabSettings
 from vpnclient.lab.site import Introduction, OpenTunnel, Page, Request
 from vpnclient.lab.store import Exhausted, LabSession, Store, matches
@@ -246,7 +247,7 @@ class FortinetSite:
         """A new UDP peer: a ClientHello names nobody."""
         if not self._settings.udp or self._variants.hello == "mute" or first[:1] != bytes([HANDSHAKE]):
             return None
-        return introduction(self.on_hello, shake)
+        return introduction(self.on_hello, by_certificate(Version.DTLS12))
 
     def on_hello(self, first: bytes, now: float) -> Welcome | Refusal:
         """The first record of an association.  A tunnel by TLS needs another configuration, whatever comes of this."""

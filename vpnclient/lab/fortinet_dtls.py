@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from protocols.base import Control, Send, Traffic
 from protocols.fortinet import hello
@@ -12,23 +11,11 @@ from protocols.ppp.engine import Engine
 from vpnclient.lab.ppp import PppServer
 from vpnclient.lab.site import ServerAction
 
-if TYPE_CHECKING:
-    from transports.records import DtlsRecords
-    from transports.tls import ServerContext
-    from transports.udp import UdpSocket
-
 HANDSHAKE = 0x16  # a record's first byte
 FAIL = hello.record(hello.ANSWER + b"fail\0")
 # What --hello may be -> what is answered to a good one; a lost one is not answered, and PPP begins all the same (Q18).
 CONSENTS = {"ok": hello.record(hello.ANSWER + b"ok\0"), "bare": hello.record(hello.ANSWER + b"ok"), "lost": b""}
 HELLOS = (*CONSENTS, "fail", "mute")
-
-
-async def shake(socket: UdpSocket, first: bytes, tls: ServerContext) -> DtlsRecords:
-    """Raises TransportError."""
-    from transports.records import DtlsRecords
-
-    return DtlsRecords(socket, await tls.datagrams(socket, first))
 
 
 class HeartbeatServer(PppServer):

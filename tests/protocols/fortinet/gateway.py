@@ -14,6 +14,7 @@ from protocols.ppp.lcp import Kind, LcpWishes
 from protocols.ppp.opening import Opening
 from tests.protocols.f5.gateway import PppStream
 from tests.protocols.ppp.peers import counting
+from tests.transports.http_doubles import FakeDialer
 
 PEER = Wishes(
     LcpWishes(refused=frozenset({Kind.ACCM, Kind.PFC, Kind.ACFC})),
@@ -52,14 +53,27 @@ REFUSED = hello.record(hello.ANSWER + b"fail\0")
 HEARTBEAT = hello.record(b"GFtype\0heartbeat\0")
 
 
+class TlsDialer(FakeDialer):
+    """No way by UDP."""
+
+    through_proxy = False
+
+    def address_of(self, host: str) -> str | None:
+        return None
+
+
 class QuietRecords:
-    """A DTLS association: the first hello is answered by these records, then PPP is spoken unless it was refused."""
+    """A DTLS association: a hello is answered by these records, once, then PPP is spoken unless it was refused.
+
+    deaf: hellos that are lost before.
+    """
 
     overhead = 37
     info = SimpleNamespace(version="DTLSv1.2", cipher="ECDHE-RSA-AES128-GCM-SHA256")
     peer = ("192.0.2.1", 10443)
 
-    def __init__(self, *answers: bytes | Exception, wishes: Wishes | None = PEER) -> None:
+    def __init__(self, *answers: bytes | Exception, wishes: Wishes | None = PEER, deaf: int = 0) -> None:
+        self._deaf = deaf
         self.sent: list[bytes] = []
         self.linked: dict[str, object] = {}
         self.closed = False
@@ -71,7 +85,7 @@ class QuietRecords:
         return 1500
 
     async def send(self, payload: bytes) -> None:
-        first, ppp = not self.sent, self._opening
+        first, ppp = len(self.sent) == self._deaf, self._opening
         self.sent.append(payload)
         if hello.cookie_of(payload):
             said = [*self._answers, *(ppp.begin(0.0) if ppp else ())] if first else []

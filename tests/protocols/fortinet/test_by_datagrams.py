@@ -12,9 +12,8 @@ from protocols.base import Reconnect, Secret, SetMtu, Ticket, Traffic, Tunnel
 from protocols.errors import CookieRejected
 from protocols.fortinet import Fortinet, hello, request, udp
 from protocols.fortinet.tunnel import COMES_BACK, DATAGRAM_DPD
-from tests.protocols.f5.gateway import Dialer
 from tests.protocols.fortinet import test_tunnel
-from tests.protocols.fortinet.gateway import ACCEPTED, PEER, REFUSED, QuietRecords, QuietStream
+from tests.protocols.fortinet.gateway import ACCEPTED, PEER, REFUSED, QuietRecords, QuietStream, TlsDialer
 from tests.protocols.fortinet.test_document import EXAMPLE
 from tests.protocols.fortinet.test_tunnel import BASE, TICKET, no_pause, told
 from tests.protocols.refusals import refused
@@ -26,10 +25,8 @@ NO_ANSWER = DtlsTimedOut("no answer within 5 s")
 FELL_BACK = "udp port 10443: no answer by DTLS, packets go by TLS"
 
 
-class BothWays(Dialer):
+class BothWays(TlsDialer):
     """Hands out streams, and one association: or why there is none."""
-
-    through_proxy = False
 
     def __init__(self, records: QuietRecords | Exception, *streams: FakeStream) -> None:
         super().__init__(*streams)

@@ -23,8 +23,7 @@ from protocols.errors import (
 from protocols.fortinet import Fortinet, request
 from protocols.ppp.engine import Wishes
 from protocols.ppp.ipcp import IpcpWishes
-from tests.protocols.f5.gateway import Dialer
-from tests.protocols.fortinet.gateway import PEER, QuietStream
+from tests.protocols.fortinet.gateway import PEER, QuietStream, TlsDialer
 from tests.protocols.fortinet.test_document import EXAMPLE, FOUR, document
 from tests.protocols.refusals import refused
 from tests.transports.http_doubles import FakeDialer, FakeStream, answer, redirect
@@ -52,7 +51,7 @@ def connect(
     protocol: Fortinet | None = None,
     now: float = 100.0,
 ) -> Tunnel:
-    opened = (protocol or Fortinet()).connect(Dialer(*streams), ticket, wishes, now=now)  # type: ignore[arg-type]
+    opened = (protocol or Fortinet()).connect(TlsDialer(*streams), ticket, wishes, now=now)  # type: ignore[arg-type]
     return asyncio.run(opened)
 
 
