@@ -118,12 +118,14 @@ class Dialer:
         address: str,
         local_port: int = 0,
         version: Version | None = None,
+        ciphers: tuple[str, ...] = (),
         limit: float = 0.0,
     ) -> DtlsRecords:
         """A DTLS association with certificates: `dial`'s trust and names, but nobody is asked.
 
-        address: numeric, where TLS reached the host.  version: default 1.2.  limit: seconds for the handshake; 0: the
-        usual.  Raises Unreachable (also behind a proxy), DtlsError and what is below it, NotTrusted, TlsError.
+        address: numeric, where TLS reached the host.  version: default 1.2.  ciphers: as TlsContext.datagrams has it.
+        limit: seconds for the handshake; 0: the usual.  Raises Unreachable (also behind a proxy), DtlsError and what is
+        below it, NotTrusted, TlsError.
         """
         from transports.dtls import HANDSHAKE_TIMEOUT
         from transports.dtls import Version as Versions
@@ -132,7 +134,7 @@ class Dialer:
         socket = await self.datagrams(address, port, local_port=local_port)
         try:
             association = await self._tls().datagrams(
-                socket, host, version=version or Versions.DTLS12, limit=limit or HANDSHAKE_TIMEOUT
+                socket, host, version=version or Versions.DTLS12, ciphers=ciphers, limit=limit or HANDSHAKE_TIMEOUT
             )
             return DtlsRecords(socket, association)
         except BaseException:

@@ -4,13 +4,16 @@
  * The input is a script; its first byte chooses suite and side; offset, size in bytes of a step:
  *     0  1  what     0 a raw datagram; 1 a record of the peer with this plaintext, of type 20 + what / 8 % 4; 2 the same,
  *                    damaged; 3 the peer's last one again; 4 we seal, and the peer opens; 5 our reply, or our goodbye
- *                    (what / 8 % 16 == 0); 6 a raw datagram for a handshake; 7 sequence numbers go on by the bytes
+ *                    (what / 8 % 16 == 0); 6 a raw datagram for a handshake, which is, as the first one of them says, a
+ *                    server's (what / 8 % 2 == 0) or a client's, with certificates (what / 16 % 2) or a key, of DTLS 1.0
+ *                    if what / 32 % 2, and refuses what it is shown if what / 64 % 2; 7 sequence numbers go on by the bytes
  *     1  1  length   of what follows
  *     2  n  bytes
  */
 #include "dtls_internal.h"
 
 #include <openssl/obj_mac.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +23,7 @@ enum { DATAGRAM = 512 };
 
 struct state {
 	struct ve_dtls *ours, *peer, *shaking;
+	int refuses;			/* certificates */
 	uint8_t last[DATAGRAM];		/* record of the peer, */
 	size_t last_length;
 	uint8_t plain[256];		/* and what is in it */
@@ -144,14 +148,85 @@ static struct ve_dtls *shaking(int server)
 	return dtls;
 }
 
+static void identify(struct ve_tls_context *context)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *certificate = X509_new();
+	PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
+	uint8_t *leaf = NULL, *pkcs8 = NULL;
+	int leaf_length, key_length;
+
+	MUST(key && certificate && info && X509_set_pubkey(certificate, key));
+	X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
+	X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+	MUST(X509_sign(certificate, key, EVP_sha256()) > 0);
+	leaf_length = i2d_X509(certificate, &leaf);
+	key_length = i2d_PKCS8_PRIV_KEY_INFO(info, &pkcs8);
+	MUST(ve_tls_context_identity(context, leaf, (size_t)leaf_length, pkcs8, (size_t)key_length) == VE_OK);
+	OPENSSL_free(leaf);
+	OPENSSL_free(pkcs8);
+	PKCS8_PRIV_KEY_INFO_free(info);
+	X509_free(certificate);
+	EVP_PKEY_free(key);
+}
+
+/* A handshake with certificates; the suites without ephemeral keys let a recorded flight of a server come far. */
+static struct ve_dtls *certified(int server, int version)
+{
+	static struct ve_tls_context *contexts[2];
+	char err[256];
+	struct ve_dtls_settings settings = {
+		.server = server, .mode = VE_DTLS_CERTIFICATE, .version = version,
+		.ciphers = version == VE_DTLS_10 ? "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:AES128-SHA"
+						 : "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:AES128-GCM-SHA256",
+		.mtu = 1200, .retransmit_ms = 250, .retransmit_most_ms = 1000,
+		.server_name = server ? NULL : "vpn.test", .verify_name = server ? NULL : "vpn.test",
+	};
+	struct ve_dtls *dtls;
+
+	if (!contexts[server]) {
+		contexts[server] = ve_tls_context_new(server, 1, err, sizeof(err));
+		MUST(contexts[server]);
+		if (server)
+			identify(contexts[server]);
+	}
+	settings.context = contexts[server];
+	dtls = ve_dtls_new(&settings, err, sizeof(err));
+	MUST(dtls && ve_dtls_start(dtls) == VE_WANT_READ);
+	return dtls;
+}
+
+static int judge(struct state *s)
+{
+	static uint8_t leaf[VE_TLS_CERTIFICATE];
+	size_t faults = 0;
+	int got;
+
+	MUST(ve_dtls_timeout(s->shaking) == VE_EMPTY && ve_dtls_feed(s->shaking, leaf, 20) == VE_WANT_TRUST);
+	MUST(ve_dtls_peer_certificate(s->shaking, leaf, sizeof(leaf)) > 0);
+	while (ve_dtls_verify_fault(s->shaking, faults) > 0)
+		faults++;
+	MUST(faults > 0);		/* nobody is trusted here */
+	got = ve_dtls_trust(s->shaking, !s->refuses);
+	MUST(!s->refuses || (got == VE_ERROR && ve_dtls_failure(s->shaking) == VE_DTLS_REFUSED));
+	MUST(ve_dtls_trust(s->shaking, 1) == VE_ERROR);
+	return got;
+}
+
 static void feed_handshake(struct state *s, unsigned int what, const uint8_t *data, size_t length)
 {
 	uint8_t out[2048];
 	int got;
 
-	if (!s->shaking)
-		s->shaking = shaking(what / 8 % 2 == 0);
+	if (!s->shaking) {
+		int server = what / 8 % 2 == 0;
+
+		s->refuses = what / 64 % 2 != 0;
+		s->shaking = what / 16 % 2 ? certified(server, what / 32 % 2 ? VE_DTLS_10 : VE_DTLS_12) : shaking(server);
+	}
 	got = ve_dtls_feed(s->shaking, data, length);
+	if (got == VE_WANT_TRUST)
+		got = judge(s);
 	MUST(got == VE_WANT_READ || (got == VE_ERROR && *ve_dtls_error(s->shaking)));
 	while (ve_dtls_outgoing(s->shaking, out, sizeof(out)) > 0)
 		;

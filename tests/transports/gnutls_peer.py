@@ -13,9 +13,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 SERVER, CLIENT, DATAGRAM, NONBLOCK = 1, 2, 1 << 2, 1 << 3  # flags of gnutls_init
 CRD_CERTIFICATE, CRD_PSK = 1, 4  # gnutls_credentials_type_t
+X509_FMT_PEM = 1
 E_AGAIN, E_TIMEDOUT = -28, -319
 TIMEOUT = 60000  # milliseconds of a handshake
 PAUSE = 50  # milliseconds between two looks whether the test is over
@@ -61,7 +63,8 @@ class Peer:
     """One association, in a thread of its own.
 
     A server echoes each record.  A client (port: where to) sends `payloads`, each when the last has come back, then
-    says goodbye.  Afterwards `error` is empty or says what failed; `identity` is what a client called itself.
+    says goodbye.  certificate: files of its own and of the key.  Afterwards `error` is empty or says what failed;
+    `identity` is what a client called itself.
     """
 
     def __init__(
@@ -73,10 +76,11 @@ class Peer:
         port: int = 0,
         payloads: Sequence[bytes] = (),
         retransmit: int = UNHURRIED,
+        certificate: tuple[Path, Path] | None = None,
     ) -> None:
         self.gnutls, self.priority, self.psk, self.forged = library(), priority, psk, forged
         self.role = CLIENT if port else SERVER
-        self.payloads, self.retransmit = payloads, retransmit
+        self.payloads, self.retransmit, self.certificate = payloads, retransmit, certificate
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(TIMEOUT / 1000)
@@ -141,6 +145,10 @@ class Peer:
         place = ctypes.byref(credentials)
         if not self.psk:
             self._check(gnutls.gnutls_certificate_allocate_credentials(place), "credentials")
+            if self.certificate:
+                names = [str(path).encode() for path in self.certificate]
+                set_file: Callable[..., int] = gnutls.gnutls_certificate_set_x509_key_file
+                self._check(set_file(credentials, *names, X509_FMT_PEM), "certificate")
         elif self.role == CLIENT:
             self._check(gnutls.gnutls_psk_allocate_client_credentials(place), "credentials")
             key, held = datum(self.psk)

@@ -19,7 +19,15 @@ from tests.transports.tls_doubles import HOST, run, trusting
 from transports import tcp
 from transports.dialer import Dialer, DialSettings
 from transports.dtls import Version
-from transports.errors import ClientCertificateWanted, DtlsTimedOut, NotTrusted, ProxyError, TransportError, Unreachable
+from transports.errors import (
+    ClientCertificateWanted,
+    DtlsError,
+    DtlsTimedOut,
+    NotTrusted,
+    ProxyError,
+    TransportError,
+    Unreachable,
+)
 from transports.http import HttpClient, open_stream
 from transports.pins import Pin, pin_of
 from transports.proxy import Proxy
@@ -314,10 +322,14 @@ def test_dtls_to_a_name_at_an_address(tmp_path: Path) -> None:
             assert await records.receive(5.0) == b"payload"
             assert records.peer == ("127.0.0.1", echo.port) and records.info.version == "DTLSv1.2"
             records.close()
-            with pytest.raises(DtlsTimedOut):
-                await dialer.dtls(HOST, echo.port, address="127.0.0.1", version=Version.DTLS10, limit=0.0001)
+            with pytest.raises(DtlsError, match="protocol version"):
+                await dialer.dtls(HOST, echo.port, address="127.0.0.1", version=Version.DTLS10)
             with pytest.raises(NotTrusted):
                 await dialer.dtls("other.test", echo.port, address="127.0.0.1")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            with pytest.raises(DtlsTimedOut, match=r"no handshake within 0\.1 s"):
+                await dialer.dtls(HOST, silent.getsockname()[1], address="127.0.0.1", limit=0.1)
 
     run(main())
 

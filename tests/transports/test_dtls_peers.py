@@ -187,8 +187,8 @@ def program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def s_server(*options: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    with program("openssl", "s_server", "-dtls1_2", "-accept", "127.0.0.1:0", *options) as process:
+def s_server(*options: str, version: str = "-dtls1_2") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    with program("openssl", "s_server", version, "-accept", "127.0.0.1:0", *options) as process:
         assert process.stdout is not None
         while b"ACCEPT" not in (line := process.stdout.readline()):
             assert line, "openssl s_server did not start"

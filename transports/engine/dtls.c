@@ -175,17 +175,19 @@ static int finish(struct ve_dtls *dtls)
 
 int dtls_step(struct ve_dtls *dtls)
 {
-	int result;
+	int result = 1;
 
 	ERR_clear_error();
-	result = dtls->listening ? dtls_listen(dtls) : 1;
+	if (dtls->listening)
+		result = dtls_listen(dtls);
+	if (result == 0) {	/* answered with a cookie, or dropped */
+		ERR_clear_error();
+		dtls->pipe.in = NULL;
+		return VE_WANT_READ;
+	}
 	if (result == 1)
 		result = SSL_do_handshake(dtls->ssl);
-	else if (result == 0)
-		ERR_clear_error();	/* a hello that is none: dropped */
 	dtls->pipe.in = NULL;
-	if (dtls->listening && result == 0)
-		return VE_WANT_READ;
 	if (dtls->not_resumed) {
 		ERR_clear_error();
 		return dtls_fail(dtls, VE_DTLS_NOT_RESUMED, "handshake: the peer does not resume the session");

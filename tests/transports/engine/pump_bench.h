@@ -7,12 +7,11 @@
 #include "tls.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "own.h"
 
 static char err[256];
 
@@ -23,30 +22,6 @@ struct bench {
 	struct ve_pump *pump;
 };
 
-static void identity(struct ve_tls_context *context)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
-	PKCS8_PRIV_KEY_INFO *info;
-	uint8_t *leaf = NULL, *pkcs8 = NULL;
-	int leaf_length, key_length;
-
-	CHECK(key && certificate && X509_set_version(certificate, 2) && X509_set_pubkey(certificate, key));
-	X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-	CHECK(X509_sign(certificate, key, EVP_sha256()) > 0);
-	info = EVP_PKEY2PKCS8(key);
-	leaf_length = i2d_X509(certificate, &leaf);
-	key_length = i2d_PKCS8_PRIV_KEY_INFO(info, &pkcs8);
-	CHECK(ve_tls_context_identity(context, leaf, (size_t)leaf_length, pkcs8, (size_t)key_length) == VE_OK);
-	OPENSSL_free(leaf);
-	OPENSSL_free(pkcs8);
-	PKCS8_PRIV_KEY_INFO_free(info);
-	X509_free(certificate);
-	EVP_PKEY_free(key);
-}
-
 static struct ve_tls *end(int fd, int server)
 {
 	struct ve_tls_context *context = ve_tls_context_new(server, 0, err, sizeof(err));
@@ -54,7 +29,7 @@ static struct ve_tls *end(int fd, int server)
 
 	CHECK(context);
 	if (server)
-		identity(context);
+		identify(context);
 	tls = ve_tls_new(context, fd, NULL, server ? NULL : "gateway.example", err, sizeof(err));
 	CHECK(tls);
 	ve_tls_context_free(context);

@@ -6,12 +6,11 @@
 #include "tls.h"
 #include "tls_internal.h"
 
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "own.h"
 
 enum { RECORD = 1400, TURNS = 40 };
 enum { LIBSSL = 0, OURS = 1, CLIENT_OURS = 2, SERVER_OURS = 3 };	/* who makes the records */
@@ -26,44 +25,6 @@ struct ends {
 	struct ve_tls *client, *server;
 	int fds[2];		/* client's, server's */
 };
-
-struct own {
-	X509 *certificate;
-	EVP_PKEY *key;
-};
-
-static struct own make_own(void)
-{
-	struct own own = {X509_new(), EVP_EC_gen("P-256")};
-
-	CHECK(own.certificate && own.key && X509_set_version(own.certificate, 2));
-	CHECK(X509_set_pubkey(own.certificate, own.key));
-	X509_gmtime_adj(X509_getm_notBefore(own.certificate), -60);
-	X509_gmtime_adj(X509_getm_notAfter(own.certificate), 3600);
-	ASN1_INTEGER_set(X509_get_serialNumber(own.certificate), 1);
-	CHECK(X509_sign(own.certificate, own.key, EVP_sha256()) > 0);
-	return own;
-}
-
-static void free_own(struct own own)
-{
-	X509_free(own.certificate);
-	EVP_PKEY_free(own.key);
-}
-
-static void identify(struct ve_tls_context *context)
-{
-	struct own own = make_own();
-	PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(own.key);
-	uint8_t *leaf = NULL, *key = NULL;
-	int leaf_length = i2d_X509(own.certificate, &leaf), key_length = i2d_PKCS8_PRIV_KEY_INFO(info, &key);
-
-	CHECK(ve_tls_context_identity(context, leaf, (size_t)leaf_length, key, (size_t)key_length) == VE_OK);
-	OPENSSL_free(leaf);
-	OPENSSL_free(key);
-	PKCS8_PRIV_KEY_INFO_free(info);
-	free_own(own);
-}
 
 static struct ve_tls *end(int fd, int server, int version)
 {
@@ -220,7 +181,7 @@ static void test_new_keys_while_data_flows(int version)
 
 static void test_another_certificate_in_a_renegotiation(void)
 {
-	struct own own = make_own();
+	struct own own = make_own(EVP_EC_gen("P-256"));
 	struct ends e;
 	int n = 0;
 
