@@ -85,6 +85,7 @@ CASES = (
     Case("lab", "nc", Channel.TLS),
     Case("lab", "gp", Channel.ESP),
     Case("lab", "gp", Channel.TLS),
+    Case("lab", "f5", Channel.DTLS),
     Case("lab", "f5", Channel.TLS),
     Case("lab", "f5", Channel.TLS, "hdlc", ("--hdlc",)),
     Case("lab", "fortinet", Channel.DTLS),

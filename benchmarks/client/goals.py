@@ -82,6 +82,7 @@ GOALS = (
     *_other("nc", Channel.TLS, 3, 0.25),
     *_other("gp", Channel.ESP, 3, 0.35),
     *_other("gp", Channel.TLS, 3, 0.25),
+    *_other("f5", Channel.DTLS, 3.5, 0.25),
     *_other("f5", Channel.TLS, 3, 0.25),
     *_other("f5", Channel.TLS, 2, 0.4, "hdlc"),
     *_other("fortinet", Channel.DTLS, 3.5, 0.25),
