@@ -15,6 +15,7 @@ from tests.certificates import Authority, Issued, self_signed
 from tests.transports.dtls_certified import associate, echoing
 from tests.transports.dtls_doubles import records
 from tests.transports.dtls_sockets import Fate, Udp
+from tests.transports.test_dtls_peers import program
 from tests.transports.tls_doubles import CA, HOST, SERVER, pair, run, trusting
 from transports.dtls import Version
 from transports.errors import DtlsError, DtlsRefused, DtlsTimedOut, NotTrusted
@@ -136,6 +137,25 @@ def test_an_unknown_signer(tmp_path: Path) -> None:
 def test_all_that_is_wrong_is_told(tmp_path: Path) -> None:
     error = refused(tmp_path, Authority("Nobody").expired("other.test"))
     assert set(error.reason.split("; ")) == {"signer unknown", "expired", "host name mismatch"}
+
+
+@pytest.mark.parametrize(("flag", "version"), [("-dtls1_2", Version.DTLS12), ("-dtls1", Version.DTLS10)])
+def test_a_weak_key_is_as_weak_for_dtls_1_0(tmp_path: Path, flag: str, version: Version) -> None:
+    """Its handshake needs libssl's security level 0: that once held for certificates, too."""
+    certificate, key = CA.issue(HOST, key=rsa.generate_private_key(65537, 1024)).write(tmp_path)
+    command = ["openssl", "s_server", flag, "-accept", "127.0.0.1:0", "-cipher", "ALL:@SECLEVEL=0"]
+
+    async def main() -> None:
+        with program(*command, "-cert", str(certificate), "-key", str(key)) as process:
+            assert process.stdout is not None
+            while b"ACCEPT" not in (line := process.stdout.readline()):
+                assert line, "openssl s_server did not start"
+            with pytest.raises(NotTrusted) as caught:
+                context = TlsContext(trusting(tmp_path), judge=never)
+                await associate(context, int(line.rpartition(b":")[2]), version=version)
+            assert caught.value.reason == "weak algorithm"
+
+    run(main())
 
 
 @pytest.mark.parametrize("with_cafile", [False, True])

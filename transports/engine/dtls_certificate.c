@@ -37,7 +37,7 @@ int dtls_certificate_set(struct ve_dtls *dtls, struct ve_tls_context *context)
 {
 	dtls->judged.any_client = context->any_client;
 	if (dtls->version == VE_DTLS_10)
-		SSL_set_security_level(dtls->ssl, 0);	/* its signatures are of MD5 and SHA-1 */
+		SSL_set_security_level(dtls->ssl, 0);	/* its signatures are of MD5 and SHA-1; tls_verify keeps the level for certificates */
 	if (dtls->server) {
 		dtls->listening = 1;
 		SSL_CTX_set_cookie_generate_cb(context->ssl, make_cookie);

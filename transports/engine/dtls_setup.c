@@ -288,8 +288,8 @@ static int set_connection(struct ve_dtls *dtls, SSL_CTX *context, const struct v
 	else
 		SSL_set_connect_state(dtls->ssl);
 	return SSL_set_cipher_list(dtls->ssl, settings->ciphers) && all_known(dtls->ssl, settings->ciphers) &&
-	       (dtls->mode != VE_DTLS_CERTIFICATE || dtls_certificate_set(dtls, settings->context)) && SSL_set_mtu(dtls->ssl, (long)settings->mtu) &&
-	       (!dtls->session_id_length || forge_session(dtls));
+	       (dtls->mode != VE_DTLS_CERTIFICATE || dtls_certificate_set(dtls, settings->context)) &&
+	       SSL_set_mtu(dtls->ssl, (long)settings->mtu) && (!dtls->session_id_length || forge_session(dtls));
 }
 
 /* Held by the caller; NULL: libssl failed. */

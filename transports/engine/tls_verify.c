@@ -109,6 +109,8 @@ int tls_verify(X509_STORE_CTX *store, void *unused)
 	struct tls_judgement *judged = SSL_get_app_data(ssl);
 
 	(void)unused;
+	/* The context's, for DTLS 1.0 too: a level of 0 is for its handshake, a certificate is as good as for TLS or it is not. */
+	X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store), SSL_CTX_get_security_level(SSL_get_SSL_CTX(ssl)));
 	if (SSL_is_server(ssl))
 		return verify_client(judged, store);
 	switch (judged->trust) {
