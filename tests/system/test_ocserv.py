@@ -19,7 +19,8 @@ from vpnclient.lab.netns import Pair
 
 pytestmark = pytest.mark.system
 
-SOAK_SECONDS = 60
+SOAK_SECONDS = 20
+REKEY_SECONDS = 4.5  # one comes each second; ocserv does not tell of a KeyUpdate
 
 
 def password_argv(both: Pair, server: Ocserv, *more: str) -> list[str]:
@@ -195,6 +196,7 @@ def test_split_sign_in_and_a_dead_cookie(namespaces: Pair, run_dir: Path) -> Non
 @pytest.mark.parametrize("versions", ["", ":-VERS-TLS1.3"], ids=["tls13", "tls12"])
 def test_rekey(namespaces: Pair, run_dir: Path, method: str, versions: str) -> None:
     """Traffic goes on over several rekeys (ocserv varies the time by up to 29 s, so the least it takes is used)."""
+    told = "user logged in" if method == "new-tunnel" else "TLS rehandshake completed" if versions else ""
     options = {
         "rekey-time": "1",
         "rekey-method": method,
@@ -205,15 +207,16 @@ def test_rekey(namespaces: Pair, run_dir: Path, method: str, versions: str) -> N
         client(namespaces.client, *password_argv(namespaces, server), stdin=f"{PASSWORD}\n", run_dir=run_dir) as ours,
     ):
         ours.connected()
-        until = time.monotonic() + 12
-        while time.monotonic() < until:
+        began = time.monotonic()
+        while time.monotonic() - began < REKEY_SECONDS or server.log.count(told) < 4:
+            assert time.monotonic() - began < 60, server.log
             wait_until_pings(namespaces.client, GATEWAY_V4)
             time.sleep(0.5)
         assert ours.stop() == Exit.OK
         assert not [event for event in ours.seen if event["event"] == "error"]
 
 
-def test_a_minute_of_traffic_both_ways(namespaces: Pair, run_dir: Path) -> None:
+def test_a_while_of_traffic_both_ways(namespaces: Pair, run_dir: Path) -> None:
     with (
         ocserv(namespaces.gateway, namespaces.gateway_v4) as server,
         iperf_server(namespaces.gateway),
@@ -221,11 +224,11 @@ def test_a_minute_of_traffic_both_ways(namespaces: Pair, run_dir: Path) -> None:
     ):
         ours.connected()
         up, down = iperf(namespaces.client, GATEWAY_V4, seconds=SOAK_SECONDS, mode="both")
-        assert up.bytes > 50_000_000 and down.bytes > 50_000_000
+        assert up.bytes > 20_000_000 and down.bytes > 20_000_000
         ping(namespaces.client, GATEWAY_V4)
         assert ours.stop() == Exit.OK
         figures = [event for event in ours.seen if event["event"] == "statistics"][-1]
-        assert figures["reconnects"] == 0 and figures["rx_bytes"] > 50_000_000
+        assert figures["reconnects"] == 0 and figures["rx_bytes"] > 20_000_000
         assert not [event for event in ours.seen if event["event"] in ("warning", "error", "retry")]
 
 
