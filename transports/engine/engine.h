@@ -411,7 +411,7 @@ struct ve_dtls_info {
 
 struct ve_dtls_stats {
 	uint64_t records_in, records_out;	/* of data */
-	uint64_t bad_mac;
+	uint64_t bad_mac;		/* of libssl's records also: a handshake message again that needs no answer */
 	uint64_t replayed;		/* or too old to tell */
 	uint64_t bad_version, bad_type, bad_length;
 	uint64_t old_epoch;		/* neither this one nor the one without keys */

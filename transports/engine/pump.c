@@ -19,7 +19,7 @@
 enum {
 	QUEUE_BYTES = 262144,	/* of control frames, each way */
 	MIN_MTU = 68,		/* bytes; the least IPv4 allows */
-	EXPORT_PATIENCE = 2	/* seconds; the thread looks after every turn */
+	EXPORT_PATIENCE = 10	/* seconds; the thread looks after every turn, once it gets a core */
 };
 
 uint64_t ve_pump_clock(void)
@@ -82,6 +82,17 @@ static int open_parts(struct ve_pump *pump, const char *framing, size_t mtu, cha
 	return VE_OK;
 }
 
+/* Waited for by a clock that nobody sets. */
+static void init_exported(struct ve_pump *pump)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&pump->exported, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
 struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing, size_t mtu,
 			    const uint8_t *first, size_t first_length, char *err, size_t err_size)
 {
@@ -92,7 +103,7 @@ struct ve_pump *ve_pump_new(int tun_fd, struct ve_tls *tls, const char *framing,
 		return NULL;
 	}
 	pthread_mutex_init(&pump->lock, NULL);
-	pthread_cond_init(&pump->exported, NULL);
+	init_exported(pump);
 	pump->tun_fd = tun_fd;
 	pump->tls = tls;
 	pump->wake_fd = pump->event_fd = -1;
@@ -427,7 +438,7 @@ static int exported(struct ve_pump *pump, uint8_t *out)
 	struct timespec until;
 	int rc = 0;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += EXPORT_PATIENCE;
 	while (export->state == VE_EXPORT_WANTED && rc == 0)
 		rc = pthread_cond_timedwait(&pump->exported, &pump->lock, &until);
