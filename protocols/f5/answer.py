@@ -15,7 +15,7 @@ from transports.http import Response
 
 MAX_HEADERS = 100
 _STATUS = re.compile(r"HTTP/1\.([0-9]) ([0-9]{3})(?: (.*))?")
-_HEADER = re.compile(r"([!-9;-~]+):[ \t]*(.*?)[ \t]*")
+_HEADER = re.compile(r"([!-9;-~]+):([^\n]*)")
 
 
 def is_ppp(record: bytes) -> bool:
@@ -39,7 +39,7 @@ def parse(record: bytes) -> Response | None:
             "dtls-bad-answer", f"got {one_line(first)[:80]!r} and {len(lines)} headers, want a status"
         )
     found = [_HEADER.fullmatch(line) for line in lines]
-    headers = tuple((match[1], match[2]) for match in found if match is not None)
+    headers = tuple((match[1], match[2].strip(" \t")) for match in found if match is not None)
     if len(headers) != len(lines):
         raise MalformedAnswer("dtls-bad-answer", f"got {len(lines)} lines of which {len(headers)} are headers")
     return Response(int(status[2]), status[3] or "", headers, behind, "", f"1.{status[1]}")
