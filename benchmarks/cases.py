@@ -111,11 +111,13 @@ def _esp(option: bytes, iv: int, sink: PacketSink) -> Twin:
     return Twin(lambda packet: encoder.encode(packet, os.urandom(iv)), decoder.feed_datagram)
 
 
-def _sealed(name: str, cipher: Cipher, mac: Mac) -> Case:
+def _sealed(name: str, cipher: Cipher, mac: Mac, *, singly: bool = False) -> Case:
     suite = suite_of(cipher, mac)
     keys = bytes(range(suite.key + suite.salt + suite.mac_key))
     option = sa_option(cipher, mac, SPI, keys)
-    options = (("esp.in", option), ("esp.out", option))
+    options: Options = (("esp.in", option), ("esp.out", option))
+    if singly:
+        options = (("esp.together", b"\0"), *options)
     twin = partial(_esp, option, suite.iv)
     return Case(f"esp {name}", "esp", twin, options, datagrams=True, goal=Goal.RAW, copies=0)
 
@@ -169,6 +171,8 @@ CASES = (
     _sealed("AES-256-GCM", Cipher.AES_256_GCM, Mac.NONE),
     _sealed("AES-128-CBC+SHA1", Cipher.AES_128_CBC, Mac.SHA1_96),
     _sealed("AES-256-CBC+SHA256", Cipher.AES_256_CBC, Mac.SHA256_128),
+    _sealed("AES-128-CBC+SHA1, singly", Cipher.AES_128_CBC, Mac.SHA1_96, singly=True),
+    _sealed("AES-256-CBC+SHA256, singly", Cipher.AES_256_CBC, Mac.SHA256_128, singly=True),
     _compressed("lzs"),
     _compressed("oc-lz4"),
     _compressed("deflate"),

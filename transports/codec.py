@@ -5,7 +5,9 @@ Knows no framing by itself: kinds are plain numbers, a control frame is a pair (
 
 from __future__ import annotations
 
-from transports.engine import ERROR_SIZE, errbuf, ffi, lib, text
+from collections.abc import Sequence
+
+from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
 from transports.errors import EngineError, TransportError
 from transports.sink import NativeSink
 
@@ -55,6 +57,13 @@ class NativeCodec:
         if lib.ve_codec_datagram(self._native, sink.native, data, len(data)) != lib.VE_OK:
             raise CodecError(text(lib.ve_codec_error(self._native)))
 
+    def feed_datagrams(self, datagrams: Sequence[bytes], sink: NativeSink) -> None:
+        """Datagrams that came together: as one by one, and to some framings cheaper.  Raises CodecError as above."""
+        held = [ffi.from_buffer(data) for data in datagrams]
+        spans = ffi.new("struct ve_span[]", [(at, len(at)) for at in held])
+        if lib.ve_codec_datagrams(self._native, sink.native, spans, len(held)) != lib.VE_OK:
+            raise CodecError(text(lib.ve_codec_error(self._native)))
+
     def set(self, option: str, value: bytes) -> None:
         """Set an option that the framing names (keys, a negotiated map, ...).  Raises CodecError: refused."""
         if lib.ve_codec_set(self._native, option.encode(), value, len(value)) != lib.VE_OK:
@@ -69,6 +78,16 @@ class NativeCodec:
         """Raises CodecError: the packet does not fit a frame."""
         return self._encoded(lib.ve_codec_encode(self._native, packet, len(packet), self._frame, MAX_FRAME))
 
+    def encode_together(self, packets: Sequence[bytes]) -> list[bytes]:
+        """Packets that leave together.  Raises CodecError: one of them does not fit a frame."""
+        frames = []
+        for packet in packets:
+            frame = ffi.new("uint8_t[]", MAX_FRAME)
+            length = lib.ve_codec_encode_later(self._native, packet, len(packet), frame, MAX_FRAME)
+            frames.append((frame, length))
+        lib.ve_codec_finish(self._native)
+        return [self._encoded(length, frame) for frame, length in frames]
+
     def encode_control(self, kind: int, payload: bytes = b"") -> bytes:
         """Raises CodecError: no such kind, or the payload does not fit a frame."""
         size = len(payload)
@@ -81,7 +100,7 @@ class NativeCodec:
             counters[text(name[0])] = int(value[0])
         return counters
 
-    def _encoded(self, length: int) -> bytes:
+    def _encoded(self, length: int, frame: CData = None) -> bytes:
         if length < 0:
             raise CodecError(f"{self._framing}: the payload or its kind does not fit a frame")
-        return bytes(ffi.buffer(self._frame, length))
+        return bytes(ffi.buffer(frame or self._frame, length))

@@ -7,7 +7,7 @@ from collections import Counter
 from transports.pump import UDP_DROPS, PumpStats
 from vpnclient.events import Statistics
 
-SIGNS_OF_LIFE = frozenset({"esp_authentic"})  # counted by framings, but neither a drop nor odd
+ORDINARY = frozenset({"esp_authentic", "esp_together"})  # counted by framings, but neither a drop nor odd
 
 
 class Totals:
@@ -46,7 +46,7 @@ class Totals:
             tx_packets=sums["tx_packets"],
             dropped=sums["dropped"],
             reconnects=self.reconnects,
-            counters=tuple(sorted((name, causes[name]) for name in causes.keys() - SIGNS_OF_LIFE if causes[name])),
+            counters=tuple(sorted((name, causes[name]) for name in causes.keys() - ORDINARY if causes[name])),
         )
 
 

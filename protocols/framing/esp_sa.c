@@ -126,6 +126,14 @@ int ve_esp_sa_init(struct ve_esp_sa *sa, struct ve_codec *codec, const char *opt
 			       find_suite(value[0])->name);
 }
 
+void ve_esp_sa_together(struct ve_esp_sa *sa, struct ve_esp_batch *batch, const uint8_t *value)
+{
+	const uint8_t *key = value + VE_ESP_FIXED;
+
+	if (!sa->suite->aead)
+		ve_esp_batch_key(batch, &sa->together, key, sa->suite->key, sa->mac.kind, key + sa->suite->key);
+}
+
 void ve_esp_sa_clear(struct ve_esp_sa *sa)
 {
 	EVP_CIPHER_CTX_free(sa->cipher);	/* libcrypto wipes the key schedules */
@@ -141,6 +149,11 @@ int ve_esp_sa_genuine(const struct ve_esp_sa *sa, const uint8_t *packet, size_t 
 
 	ve_esp_mac(&sa->mac, packet, length - sa->icv, digest);
 	return !CRYPTO_memcmp(digest, packet + length - sa->icv, sa->icv);
+}
+
+struct ve_esp_job ve_esp_sa_icv_job(const struct ve_esp_sa *sa, const uint8_t *packet, size_t length, uint8_t *icv)
+{
+	return (struct ve_esp_job){.keys = &sa->together, .packet = packet, .length = length - sa->icv, .icv = icv};
 }
 
 static int decrypt_gcm(struct ve_esp_sa *sa, const uint8_t *packet, size_t length, uint8_t *out)
@@ -190,21 +203,32 @@ static int make_ivs(struct ve_esp_sa *sa)
 	return EVP_CipherUpdate(sa->iv_cipher, sa->ivs[0], &n, sa->ivs[0], sizeof(sa->ivs));
 }
 
-/* Where the packet's IV goes, and it into the cipher. */
-static int begin(struct ve_esp_sa *sa, uint8_t *iv, uint32_t number)
+/* SPI, the next number, an IV. */
+static int put_head(struct ve_esp_sa *sa, uint8_t *out)
 {
-	const uint8_t *nonce;
+	uint32_t number = (uint32_t)sa->sequence++;
 
+	put32(out, sa->spi);
+	put32(out + 4, number);
 	if (sa->suite->aead) {
 		put32(sa->nonce + sa->suite->salt + 4, number);
-		memcpy(iv, sa->nonce + sa->suite->salt, sa->suite->iv);
-		nonce = sa->nonce;
-	} else {
-		if (sa->iv_next == VE_ESP_IVS && !make_ivs(sa))
-			return 0;
-		nonce = memcpy(iv, sa->ivs[sa->iv_next++], sa->suite->iv);
+		memcpy(out + VE_ESP_FIXED, sa->nonce + sa->suite->salt, sa->suite->iv);
+		return 1;
 	}
-	return EVP_CipherInit_ex(sa->cipher, NULL, NULL, NULL, nonce, -1);
+	if (sa->iv_next == VE_ESP_IVS && !make_ivs(sa))
+		return 0;
+	memcpy(out + VE_ESP_FIXED, sa->ivs[sa->iv_next++], sa->suite->iv);
+	return 1;
+}
+
+/* The cipher, to begin with the packet that has this head. */
+static int begin(struct ve_esp_sa *sa, const uint8_t *out)
+{
+	const uint8_t *nonce = sa->suite->aead ? sa->nonce : out + VE_ESP_FIXED;
+	int n;
+
+	return EVP_CipherInit_ex(sa->cipher, NULL, NULL, NULL, nonce, -1) &&
+	       (!sa->suite->aead || EVP_CipherUpdate(sa->cipher, NULL, &n, out, VE_ESP_FIXED));
 }
 
 /* The ICV over a packet whose last byte of ciphertext lies before `end`. */
@@ -253,15 +277,38 @@ static uint8_t *encrypt(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t
 
 int ve_esp_sa_seal(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t *payload, size_t length, uint8_t *out)
 {
-	uint32_t number = (uint32_t)sa->sequence++;
 	uint8_t *end;
-	int n;
 
-	put32(out, sa->spi);
-	put32(out + 4, number);
-	if (!begin(sa, out + VE_ESP_FIXED, number) ||
-	    (sa->suite->aead && !EVP_CipherUpdate(sa->cipher, NULL, &n, out, VE_ESP_FIXED)))
+	if (!put_head(sa, out) || !begin(sa, out))
 		return 0;
 	end = encrypt(sa, next_header, payload, length, out + VE_ESP_FIXED + sa->suite->iv);
 	return end && finish(sa, out, end);
+}
+
+size_t ve_esp_sa_lay(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t *payload, size_t length, uint8_t *out)
+{
+	uint8_t *at = out + VE_ESP_HEADER;
+
+	if (!put_head(sa, out))
+		return 0;
+	if (payload != at)
+		memcpy(at, payload, length);
+	return (size_t)(put_trailer(sa, length, next_header, at + length) - out);
+}
+
+int ve_esp_sa_seal_laid(struct ve_esp_sa *sa, uint8_t *packet, size_t length)
+{
+	uint8_t *at = packet + VE_ESP_HEADER;
+	int n;
+
+	return begin(sa, packet) && EVP_CipherUpdate(sa->cipher, at, &n, at, (int)(length - VE_ESP_HEADER)) &&
+	       finish(sa, packet, packet + length);
+}
+
+struct ve_esp_job ve_esp_sa_seal_job(const struct ve_esp_sa *sa, uint8_t *packet, size_t length)
+{
+	return (struct ve_esp_job){
+		.keys = &sa->together, .packet = packet, .length = length, .icv = packet + length,
+		.frame = packet, .head = VE_ESP_HEADER,
+	};
 }

@@ -17,6 +17,7 @@
 #define VPN_ESP_SA_H
 
 #include "codec.h"
+#include "esp_batch.h"
 #include "esp_mac.h"
 #include "seqwin.h"
 
@@ -43,6 +44,7 @@ struct ve_esp_sa {			/* zeroed: none */
 	size_t icv;			/* bytes */
 	EVP_CIPHER_CTX *cipher;		/* keyed once; a packet sets the IV alone */
 	struct ve_esp_mac mac;
+	struct ve_esp_batch_keys together;	/* CBC, where packets are done several at once */
 	uint8_t nonce[12];		/* GCM: salt, then the IV of the packet */
 	struct ve_seqwin window;	/* inbound */
 	int lenient;			/* inbound: replays are taken */
@@ -58,6 +60,8 @@ struct ve_esp_sa {			/* zeroed: none */
 int ve_esp_sa_init(struct ve_esp_sa *sa, struct ve_codec *codec, const char *option, const uint8_t *value,
 		   size_t length);
 void ve_esp_sa_clear(struct ve_esp_sa *sa);	/* wipes the keys */
+/* The keys of its option for several packets at once too, if it is one of CBC. */
+void ve_esp_sa_together(struct ve_esp_sa *sa, struct ve_esp_batch *batch, const uint8_t *value);
 
 /* The ICV of a packet of CBC; 1: genuine. */
 int ve_esp_sa_genuine(const struct ve_esp_sa *sa, const uint8_t *packet, size_t length);
@@ -68,5 +72,12 @@ size_t ve_esp_sa_padding(const struct ve_esp_sa *sa, size_t length);	/* bytes of
 /* A whole packet with the next sequence number, which must be below 2^32.  payload may lie where its ciphertext goes.
  * 1: done; 0: libcrypto failed, and the number is spent. */
 int ve_esp_sa_seal(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t *payload, size_t length, uint8_t *out);
+/* The same of CBC in two steps.  First all but the cryptography: the bytes before the ICV, or 0: libcrypto failed.  Then
+ * that; or by a job of several. */
+size_t ve_esp_sa_lay(struct ve_esp_sa *sa, uint8_t next_header, const uint8_t *payload, size_t length, uint8_t *out);
+int ve_esp_sa_seal_laid(struct ve_esp_sa *sa, uint8_t *packet, size_t length);
+struct ve_esp_job ve_esp_sa_seal_job(const struct ve_esp_sa *sa, uint8_t *packet, size_t length);
+/* The ICV that a packet should have, by a job of several. */
+struct ve_esp_job ve_esp_sa_icv_job(const struct ve_esp_sa *sa, const uint8_t *packet, size_t length, uint8_t *icv);
 
 #endif

@@ -91,6 +91,18 @@ int ve_codec_datagram(struct ve_codec *codec, struct ve_sink *sink, const uint8_
 	return VE_OK;
 }
 
+int ve_codec_datagrams(struct ve_codec *codec, struct ve_sink *sink, const struct ve_span *datagrams, size_t count)
+{
+	int rc = VE_OK;
+
+	if (codec->ops->datagrams)
+		codec->ops->datagrams(codec, sink, datagrams, count);
+	else
+		for (size_t i = 0; i < count && rc == VE_OK; i++)
+			rc = ve_codec_datagram(codec, sink, datagrams[i].at, datagrams[i].length);
+	return rc;
+}
+
 int ve_codec_streams(const struct ve_codec *codec)
 {
 	return codec->ops->room != NULL;
@@ -198,6 +210,19 @@ int ve_codec_encode(struct ve_codec *codec, const uint8_t *packet, size_t length
 
 	return n != VE_FULL ? n
 			    : ve_codec_encode_control(codec, codec->ops->packet_kind, packet, length, out, size);
+}
+
+int ve_codec_encode_later(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size)
+{
+	if (!codec->ops->encode_later)
+		return ve_codec_encode(codec, packet, length, out, size);
+	return length > codec->ops->max_payload ? VE_ERROR : codec->ops->encode_later(codec, packet, length, out, size);
+}
+
+void ve_codec_finish(struct ve_codec *codec)
+{
+	if (codec->ops->finish)
+		codec->ops->finish(codec);
 }
 
 size_t ve_codec_headroom(const struct ve_codec *codec)

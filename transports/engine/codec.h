@@ -49,6 +49,12 @@ struct ve_codec_ops {
 	 * out does not overlap payload.  Bytes written, VE_FULL or VE_ERROR. */
 	int (*encode)(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length, uint8_t *out,
 		      size_t size);
+	/* Framings to whom several datagrams at once are cheaper: of datagrams that came together, instead of datagram. */
+	void (*datagrams)(struct ve_codec *codec, struct ve_sink *sink, const struct ve_span *datagrams, size_t count);
+	/* ... and of packets that leave together, instead of encode: the frame has its length, but may be unfinished until
+	 * finish is called.  packet may lie where it belongs in the frame. */
+	int (*encode_later)(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size);
+	void (*finish)(struct ve_codec *codec);
 	/* Framings that can compress: the whole frame for a packet, or VE_FULL: it does not pay, frame it as ever.
 	 * packet may lie where it would go uncompressed. */
 	int (*shrink)(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size);

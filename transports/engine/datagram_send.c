@@ -33,6 +33,8 @@ static void close_up(struct ve_datagrams *d)
 uint8_t *ve_datagrams_room(struct ve_datagrams *d, size_t size)
 {
 	d->room = 0;
+	if (d->first == d->end)
+		d->out_at = d->out_end = d->first = d->end = 0;
 	if (size > d->largest || d->end - d->first == VE_DATAGRAM_BATCH ||
 	    size > VE_DATAGRAM_OUT - (d->out_end - d->out_at))
 		return NULL;

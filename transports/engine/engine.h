@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define VE_ABI 8		/* changes with any change below */
+#define VE_ABI 9		/* changes with any change below */
 
 /* What calls return: a count >= 0, or one of these. */
 #define VE_OK 0
@@ -192,6 +192,12 @@ VE_API int ve_codec_end(struct ve_codec *codec);
 /* A framing whose unit is the datagram: decode one, whole.  What is wrong with it is counted and dropped: VE_OK, or
  * VE_ERROR for a framing of streams. */
 VE_API int ve_codec_datagram(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length);
+/* Datagrams that came together; to some framings several are cheaper than one by one.  Otherwise the same. */
+struct ve_span {
+	const uint8_t *at;
+	size_t length;
+};
+VE_API int ve_codec_datagrams(struct ve_codec *codec, struct ve_sink *sink, const struct ve_span *datagrams, size_t count);
 /* Set an option of this framing (keys, negotiated maps, ...; named in protocols/framing/NAME.c).  VE_OK, or VE_ERROR
  * with a text in ve_codec_error: no such option, or a bad value; the codec goes on as it was. */
 VE_API int ve_codec_set(struct ve_codec *codec, const char *option, const uint8_t *value, size_t length);
@@ -201,6 +207,10 @@ VE_API int ve_codec_next_control(struct ve_codec *codec, struct ve_control *out)
 VE_API int ve_codec_encode(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size);
 VE_API int ve_codec_encode_control(struct ve_codec *codec, uint32_t kind, const uint8_t *payload, size_t length,
 				   uint8_t *out, size_t size);
+/* As ve_codec_encode, of packets that leave together: the frame is one only when ve_codec_finish was called.  Until then
+ * it stays where it is, and nobody reads it. */
+VE_API int ve_codec_encode_later(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size);
+VE_API void ve_codec_finish(struct ve_codec *codec);
 VE_API const char *ve_codec_error(const struct ve_codec *codec);	/* "field: got X, want Y (byte N)" */
 /* Counters by cause: name and value of counter `index`, VE_OK, or VE_EMPTY past the last. */
 VE_API int ve_codec_counter(const struct ve_codec *codec, size_t index, const char **name, uint64_t *value);
@@ -336,7 +346,8 @@ VE_API unsigned int ve_datagrams_offload(struct ve_datagrams *datagrams, unsigne
 /* Where the next datagram of at most size bytes is written, valid until put or the next room; NULL: the batch is full,
  * flush first, or size is more than largest. */
 VE_API uint8_t *ve_datagrams_room(struct ve_datagrams *datagrams, size_t size);
-/* The datagram is the first `length` bytes of the newest room; 0: given back. */
+/* The datagram is the first `length` bytes of the newest room; 0: given back.  It stays where it is until a flush; of a
+ * batch that a flush left in part, what waits may be moved to make room. */
 VE_API void ve_datagrams_put(struct ve_datagrams *datagrams, size_t length);
 /* VE_OK: the kernel has all (or they were dropped, counted); VE_WANT_WRITE: wait until the socket is writable, the rest
  * stays; VE_ERROR: see ve_datagrams_errno, the rest stays too: an ICMP error is reported once, then sending goes on. */

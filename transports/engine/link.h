@@ -18,6 +18,7 @@ struct ve_link {
 	struct ve_sink *sink;		/* of the device it is attached to; NULL: of none */
 	size_t largest;			/* bytes of the largest datagram */
 	size_t head, tail;		/* bytes that DTLS adds before and behind */
+	int later;			/* frames of packets may be unfinished until the batch leaves */
 	int writable;			/* 0: wait for POLLOUT before the next send */
 	int told_mtu;			/* the path MTU that the owner knows of; 0: none */
 	int inherits;			/* the codec of the link before goes on in this one, and this one's in the next */

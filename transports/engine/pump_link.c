@@ -21,6 +21,7 @@
 enum {
 	TX_BATCH = 192,			/* packets read from the device a turn */
 	RX_DATAGRAMS = 256,		/* a turn, good ones and others: from there on the device has its turn */
+	RX_TOGETHER = VE_PUMP_RX_CONTROLS,	/* datagrams that are decoded at once: the codec has room for what they tell */
 	MAX_FRAME_GROWTH = 128		/* bytes that a framing adds at most, its header included */
 };
 
@@ -257,18 +258,27 @@ static int open_records(struct ve_pump *p, uint8_t *at, size_t length)
 	return VE_OK;
 }
 
+/* The next datagram, by DTLS; or the next few, which the framing protects by itself.  VE_EMPTY: there is none. */
+static int open_some(struct ve_pump *p)
+{
+	struct ve_span together[RX_TOGETHER];
+	struct ve_link *link = p->link;
+	size_t length, count = 0;
+	uint8_t *at;
+
+	if (link->dtls)
+		return ve_datagrams_next(link->socket, &at, &length) == VE_OK ? open_records(p, at, length) : VE_EMPTY;
+	while (count < RX_TOGETHER && ve_datagrams_next(link->socket, &at, &length) == VE_OK)
+		together[count++] = (struct ve_span){at, length};
+	return count ? ve_codec_datagrams(link->codec, link->sink, together, count) : VE_EMPTY;
+}
+
 static int open_datagrams(struct ve_pump *p, size_t *packets)
 {
 	struct ve_link *link = p->link;
-	uint8_t *at;
-	size_t length;
-	int rc = VE_OK;
+	int rc;
 
-	while (rc == VE_OK && ve_datagrams_next(link->socket, &at, &length) == VE_OK) {
-		if (link->dtls)
-			rc = open_records(p, at, length);
-		else
-			ve_codec_datagram(link->codec, link->sink, at, length);
+	while ((rc = open_some(p)) == VE_OK) {
 		if (ve_queue_count(link->codec->controls) >= VE_PUMP_RX_CONTROLS) {
 			p->genuine = 1;
 			ve_pump_post_controls(p, link->codec, 1);
@@ -280,7 +290,7 @@ static int open_datagrams(struct ve_pump *p, size_t *packets)
 		ve_pump_post_controls(p, link->codec, 1);
 	if (ve_sink_flush(link->sink) != VE_OK)
 		ve_pump_fail_device(p);
-	return rc;
+	return rc == VE_EMPTY ? VE_OK : rc;
 }
 
 /* A flight that the peer seems to have missed. */
@@ -337,6 +347,7 @@ static int flush(struct ve_pump *p)
 		return 1;
 	if (!link->writable)
 		return 0;
+	ve_codec_finish(link->codec);
 	rc = ve_datagrams_flush(link->socket);
 	if (ve_datagrams_waiting(link->socket) < before)
 		p->stats.last_tx_datagram_ns = ve_pump_clock();
@@ -407,20 +418,22 @@ static int push_controls(struct ve_pump *p)
 static int push_packet(struct ve_pump *p, size_t mtu, size_t size)
 {
 	struct ve_link *link = p->link;
+	const struct ve_codec_ops *ops = link->codec->ops;
+	size_t before = link->head + ve_codec_headroom(link->codec);
 	uint8_t *room = room_for(p, size), *packet, *segment;
 	int length, framed;
 
 	if (!room)
 		return VE_FULL;
-	/* Where only a header is added a segment is cut to where it leaves from. */
-	segment = link->codec->ops->header ? room + link->head + ve_codec_headroom(link->codec)
-					   : p->buffer + VE_HEADROOM;
+	/* Where a frame is made around its packet, a segment is cut to where it leaves from. */
+	segment = (ops->header || ops->encode_later) && before + mtu <= size ? room + before : p->buffer + VE_HEADROOM;
 	length = ve_pump_next_packet(p, mtu, segment, &packet);
 	if (length <= 0) {
 		ve_datagrams_put(link->socket, 0);
 		return length == VE_EMPTY ? VE_EMPTY : VE_OK;
 	}
-	framed = ve_codec_encode(link->codec, packet, (size_t)length, room + link->head, size - link->head - link->tail);
+	framed = (link->later ? ve_codec_encode_later : ve_codec_encode)(
+		link->codec, packet, (size_t)length, room + link->head, size - link->head - link->tail);
 	p->stats.dropped_tx_not_ip += framed <= 0;
 	if (seal(p, room, framed, size)) {
 		p->stats.tx_packets++;
@@ -429,18 +442,30 @@ static int push_packet(struct ve_pump *p, size_t mtu, size_t size)
 	return VE_OK;
 }
 
-void ve_link_transmit(struct ve_pump *p, int packets)
+/* Those of the device, a bounded batch.  Their frames are finished together; where datagrams of earlier turns wait, one by
+ * one: to make room such a batch is moved, which no unfinished frame may be. */
+static void push_packets(struct ve_pump *p)
 {
+	struct ve_link *link = p->link;
 	size_t mtu = atomic_load_explicit(&p->mtu, memory_order_relaxed);
-	size_t size = mtu + MAX_FRAME_GROWTH + p->link->head + p->link->tail;
+	size_t size = mtu + MAX_FRAME_GROWTH + link->head + link->tail;
 	int i, rc = VE_OK;
 
-	if (size > p->link->largest)
-		size = p->link->largest;
+	if (size > link->largest)
+		size = link->largest;
+	link->later = !link->dtls && !ve_datagrams_waiting(link->socket);
+	for (i = 0; i < TX_BATCH && rc == VE_OK && !p->failed; i++)
+		rc = push_packet(p, mtu, size);
+	if (p->link)
+		ve_codec_finish(p->link->codec);
+}
+
+void ve_link_transmit(struct ve_pump *p, int packets)
+{
 	if (!push_controls(p))
 		return;			/* perhaps without a link by now */
-	for (i = 0; packets && i < TX_BATCH && rc == VE_OK && !p->failed; i++)
-		rc = push_packet(p, mtu, size);
+	if (packets)
+		push_packets(p);
 	if (p->link)
 		flush(p);
 	if (p->link && ve_datagrams_mtu_changed(p->link->socket))

@@ -1,4 +1,8 @@
-"""The two ESP twins behind one face, and what their tests share."""
+"""The ESP twins behind one face, and what their tests share.
+
+The C twin comes twice where its engine can do several packets of CBC at once: as it is, which does a few one by one,
+and with `esp.together`, so that a single one is done as several are.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import hmac
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from protocols.framing import esp
 from protocols.framing.esp_sa import Cipher, Mac, sa_option, suite_of
-from transports.codec import NativeCodec
+from transports.codec import CodecError, NativeCodec
 from transports.sink import MemorySink, NativeSink, SinkStats
 
 SPI = 0x1234ABCD
@@ -56,6 +60,7 @@ class Twin(Protocol):
     def sink(self) -> MemorySink | NativeSink: ...
     def set(self, name: str, value: bytes) -> None: ...
     def feed(self, data: bytes) -> None: ...
+    def feed_all(self, datagrams: Sequence[bytes]) -> None: ...
     def control(self) -> tuple[int, bytes] | None: ...
     def counters(self) -> dict[str, int]: ...
     def encode(self, packet: bytes) -> bytes: ...
@@ -79,6 +84,10 @@ class PythonTwin:
         else:
             self._decoder.set(name, value)
 
+    def feed_all(self, datagrams: Sequence[bytes]) -> None:
+        for datagram in datagrams:
+            self.feed(datagram)
+
     def control(self) -> tuple[int, bytes] | None:
         frame = self._decoder.next_control()
         return None if frame is None else (frame.kind, frame.payload)
@@ -98,16 +107,49 @@ class PythonTwin:
 class NativeTwin:
     def __init__(self, slots: int = 64) -> None:
         self.sink = NativeSink.memory(slots)
-        self._codec = NativeCodec("esp")
-        self.set, self.control, self.counters = self._codec.set, self._codec.next_control, self._codec.counters
-        self.encode, self.encode_control = self._codec.encode, self._codec.encode_control
+        self.codec = NativeCodec("esp")
+        self.set, self.control = self.codec.set, self.codec.next_control
+        self.encode, self.encode_control = self.codec.encode, self.codec.encode_control
 
     def feed(self, data: bytes) -> None:
-        self._codec.feed_datagram(data, self.sink)
+        self.codec.feed_datagram(data, self.sink)
+
+    def feed_all(self, datagrams: Sequence[bytes]) -> None:
+        self.codec.feed_datagrams(datagrams, self.sink)
+
+    def counters(self) -> dict[str, int]:
+        """But for how it was done."""
+        return {name: value for name, value in self.codec.counters().items() if name != "esp_together"}
 
 
+class TogetherTwin(NativeTwin):
+    """However few packets there are, they are done as several are."""
+
+    def __init__(self, slots: int = 64) -> None:
+        super().__init__(slots)
+        self.codec.set("esp.together", b"\1")
+        self.encode = self._encode
+
+    def _encode(self, packet: bytes) -> bytes:
+        return self.codec.encode_together([packet])[0]
+
+    def feed(self, data: bytes) -> None:
+        self.feed_all([data])
+
+
+def _can_do_together() -> bool:
+    try:
+        TogetherTwin()
+    except CodecError as exc:
+        assert str(exc) == "esp.together: this engine or processor cannot do it"
+        return False
+    return True
+
+
+CAN_DO_TOGETHER = _can_do_together()
 MakeTwin = Callable[[int], Twin]
-TWINS: list[MakeTwin] = [PythonTwin, NativeTwin]
+NATIVE_TWINS: list[type[NativeTwin]] = [NativeTwin, TogetherTwin] if CAN_DO_TOGETHER else [NativeTwin]
+TWINS: list[MakeTwin] = [PythonTwin, *NATIVE_TWINS]
 
 
 @dataclass(frozen=True)
@@ -121,8 +163,7 @@ class Outcome:
 
 
 def outcome(twin: Twin, datagrams: Iterable[bytes]) -> Outcome:
-    for datagram in datagrams:
-        twin.feed(datagram)
+    twin.feed_all(list(datagrams))
     twin.sink.flush()
     packets = tuple(iter(twin.sink.take, None))
     return Outcome(packets, tuple(iter(twin.control, None)), twin.counters(), twin.sink.stats())

@@ -36,7 +36,7 @@ def keyed(cipher: Cipher, mac: Mac, spi: int = 0x11223344, first: int = 0) -> by
     return sa_option(cipher, mac, spi, run(first, suite.key + suite.mac_key))
 
 
-@pytest.fixture(params=TWINS, ids=["python", "native"])
+@pytest.fixture(params=TWINS, ids=lambda make: make.__name__)
 def twin(request: pytest.FixtureRequest) -> Twin:
     made: Twin = request.param(64)
     return made

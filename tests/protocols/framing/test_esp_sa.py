@@ -31,7 +31,7 @@ GOOD = option(Cipher.AES_128_CBC, Mac.SHA1_96)
 GCM = option(Cipher.AES_128_GCM, Mac.NONE)
 
 
-@pytest.fixture(params=TWINS, ids=["python", "native"])
+@pytest.fixture(params=TWINS, ids=lambda make: make.__name__)
 def twin(request: pytest.FixtureRequest) -> Twin:
     made: Twin = request.param(64)
     return made

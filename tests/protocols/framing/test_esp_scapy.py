@@ -31,7 +31,7 @@ from tests.protocols.framing.esp_twins import (
 SIZES = [0, 1, 2, 3, 13, 14, 15, 16, 17, 100, 1372]  # bytes of data
 
 
-@pytest.fixture(params=TWINS, ids=["python", "native"])
+@pytest.fixture(params=TWINS, ids=lambda make: make.__name__)
 def twin(request: pytest.FixtureRequest) -> Twin:
     made: Twin = request.param(64)
     return made

@@ -1,7 +1,8 @@
 /*
  * test_esp.c: ESP without Python, for the sanitizers: vectors, every length both ways, the window, no allocation a packet.
  *
- * Every datagram handed in is allocated to its exact size, so that a byte too far is seen.
+ * Every datagram handed in is allocated to its exact size, so that a byte too far is seen.  All of it runs twice where the
+ * engine can do several packets at once: singly, and each packet as one of several.
  * Vectors: ESP notes, section 15.
  */
 #include "../../../protocols/framing/esp_sa.h"
@@ -12,6 +13,7 @@
 
 static char err[256];
 static size_t allocations;		/* of libcrypto, so far */
+static uint8_t together;		/* the option esp.together */
 
 static void *counted_malloc(size_t n, const char *file, int line)
 {
@@ -67,6 +69,7 @@ static struct ve_codec *esp(const struct pair *pair)
 	struct ve_codec *codec = ve_codec_new("esp", err, sizeof(err));
 
 	CHECK(codec);
+	CHECK(ve_codec_set(codec, "esp.together", &together, 1) == VE_OK);
 	set_sa(codec, "esp.in", pair);
 	set_sa(codec, "esp.out", pair);
 	return codec;
@@ -92,13 +95,28 @@ static uint64_t counter(struct ve_codec *codec, const char *wanted)
 	return 0;
 }
 
+static void take(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length)
+{
+	struct ve_span span = {data, length};
+
+	CHECK((together ? ve_codec_datagrams(codec, sink, &span, 1) : ve_codec_datagram(codec, sink, data, length)) == VE_OK);
+}
+
+static int encode(struct ve_codec *codec, const uint8_t *packet, size_t length, uint8_t *out, size_t size)
+{
+	int n = (together ? ve_codec_encode_later : ve_codec_encode)(codec, packet, length, out, size);
+
+	ve_codec_finish(codec);
+	return n;
+}
+
 static void feed_exact(struct ve_codec *codec, struct ve_sink *sink, const uint8_t *data, size_t length)
 {
 	uint8_t *exact = malloc(length ? length : 1);
 
 	CHECK(exact);
 	memcpy(exact, data, length);
-	CHECK(ve_codec_datagram(codec, sink, exact, length) == VE_OK);
+	take(codec, sink, exact, length);
 	free(exact);
 }
 
@@ -180,12 +198,12 @@ static void round_trip(struct ve_codec *codec, struct ve_sink *sink, const struc
 
 	CHECK(frame);
 	make_ipv4(packet, length, (unsigned int)length);
-	CHECK(ve_codec_encode(codec, packet, length, frame, whole - 1) == VE_FULL);
-	CHECK(ve_codec_encode(codec, packet, length, frame, whole) == (int)whole);
-	CHECK(ve_codec_datagram(codec, sink, frame, whole) == VE_OK);
+	CHECK(encode(codec, packet, length, frame, whole - 1) == VE_FULL);
+	CHECK(encode(codec, packet, length, frame, whole) == (int)whole);
+	take(codec, sink, frame, whole);
 	memcpy(frame + head, packet, length);
-	CHECK(ve_codec_encode(codec, frame + head, length, frame, whole) == (int)whole);
-	CHECK(ve_codec_datagram(codec, sink, frame, whole) == VE_OK);
+	CHECK(encode(codec, frame + head, length, frame, whole) == (int)whole);
+	take(codec, sink, frame, whole);
 	CHECK(ve_sink_flush(sink) == VE_OK);
 	for (int i = 0; i < 2; i++)
 		CHECK(ve_sink_memory_take(sink, out, sizeof(out)) == (int)length && !memcmp(out, packet, length));
@@ -234,7 +252,7 @@ static void test_bits_changed(void)
 	for (size_t i = 0; i < PAIRS; i++) {
 		struct ve_codec *codec = esp(&pairs[i]);
 		struct ve_sink *sink = memory(4);
-		int length = ve_codec_encode(codec, packet, sizeof(packet), frame, sizeof(frame));
+		int length = encode(codec, packet, sizeof(packet), frame, sizeof(frame));
 		uint64_t wrong = 0;
 
 		CHECK(length > 0);
@@ -262,17 +280,123 @@ static void test_the_largest(void)
 		int length;
 
 		make_ipv4(packet, VE_MAX_PACKET - 2, 1);
-		CHECK(ve_codec_encode(codec, packet, VE_MAX_PACKET - 1, frame, sizeof(frame)) == VE_ERROR);
-		length = ve_codec_encode(codec, packet, VE_MAX_PACKET - 2, frame, sizeof(frame));
+		CHECK(encode(codec, packet, VE_MAX_PACKET - 1, frame, sizeof(frame)) == VE_ERROR);
+		length = encode(codec, packet, VE_MAX_PACKET - 2, frame, sizeof(frame));
 		CHECK(length > VE_MAX_PACKET);
 		feed_exact(codec, sink, frame, (size_t)length);
 		CHECK(ve_sink_flush(sink) == VE_OK);
 		CHECK(ve_sink_memory_take(sink, out, sizeof(out)) == VE_MAX_PACKET - 2);
-		CHECK(ve_codec_datagram(codec, sink, NULL, 65535) == VE_OK);	/* not read: the length says enough */
+		take(codec, sink, NULL, 65535);		/* not read: the length says enough */
 		CHECK(counter(codec, "esp_trunc") == 1);
 		ve_codec_free(codec);
 		ve_sink_free(sink);
 	}
+}
+
+/* ---- several at once ---- */
+
+enum { FRAMES = 70, SPACE = 1 + FRAMES * 400 };	/* at an odd address, one directly behind the other */
+
+/* Frames yet to be finished, of lengths all mixed; the end of the last. */
+static size_t lay(struct ve_codec *codec, uint8_t *space, struct ve_span *frames, size_t count)
+{
+	size_t at = 1;
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t packet[400];
+		size_t length = 20 + i * 53 % 300;
+		int n;
+
+		make_ipv4(packet, length, (unsigned int)i);
+		n = ve_codec_encode_later(codec, packet, length, space + at, SPACE - at);
+		CHECK(n > 0);
+		frames[i] = (struct ve_span){space + at, (size_t)n};
+		at += (size_t)n;
+	}
+	return at;
+}
+
+static void check_frames(struct ve_codec *codec, struct ve_sink *sink, const struct ve_span *frames, size_t count)
+{
+	uint8_t packet[400], out[VE_MAX_PACKET];
+
+	CHECK(ve_codec_datagrams(codec, sink, frames, count) == VE_OK);
+	CHECK(ve_sink_flush(sink) == VE_OK);
+	for (size_t i = 0; i < count; i++) {
+		size_t length = 20 + i * 53 % 300;
+
+		make_ipv4(packet, length, (unsigned int)i);
+		CHECK(ve_sink_memory_take(sink, out, sizeof(out)) == (int)length && !memcmp(out, packet, length));
+	}
+	CHECK(ve_sink_memory_take(sink, out, sizeof(out)) == VE_EMPTY);
+}
+
+static void test_frames_side_by_side_touch_nothing_else(void)
+{
+	static uint8_t space[SPACE];
+	struct ve_span frames[FRAMES];
+
+	for (size_t i = 0; i < PAIRS; i++) {
+		struct ve_sink *sink = memory(FRAMES);
+
+		for (size_t count = 0; count <= FRAMES; count++) {
+			struct ve_codec *codec = esp(&pairs[i]);
+			size_t end;
+
+			memset(space, 0xa5, sizeof(space));
+			end = lay(codec, space, frames, count);
+			ve_codec_finish(codec);
+			CHECK(space[0] == 0xa5);
+			for (; end < sizeof(space); end++)
+				CHECK(space[end] == 0xa5);
+			check_frames(codec, sink, frames, count);
+			CHECK(counter(codec, "esp_together") == (together && pairs[i].mac ? 2 * count : 0));
+			ve_codec_free(codec);
+		}
+		ve_sink_free(sink);
+	}
+}
+
+/* Whatever happens to the keys, what was begun with them is finished with them. */
+static void test_new_keys_before_the_frames_are_finished(void)
+{
+	static const struct pair *const first = &pairs[1], *const second = &pairs[5];
+	static uint8_t space[SPACE];
+	struct ve_span frames[20];
+
+	for (int closed = 0; closed < 2; closed++) {
+		struct ve_codec *codec = esp(first), *peer = esp(first);
+		struct ve_sink *sink = memory(FRAMES);
+
+		lay(codec, space, frames, 20);
+		if (closed)
+			CHECK(ve_codec_set(codec, "esp.close", NULL, 0) == VE_OK);
+		else
+			set_sa(codec, "esp.out", second);
+		check_frames(peer, sink, frames, 20);
+		if (closed)
+			set_sa(codec, "esp.out", second);
+		set_sa(peer, "esp.in", second);
+		lay(codec, space, frames, 20);
+		ve_codec_finish(codec);
+		ve_codec_finish(codec);		/* nothing is left to do */
+		check_frames(peer, sink, frames, 20);
+		ve_codec_free(codec);
+		ve_codec_free(peer);
+		ve_sink_free(sink);
+	}
+}
+
+static void test_frames_that_are_never_finished(void)
+{
+	uint8_t *space = malloc(SPACE);
+	struct ve_codec *codec = esp(&pairs[1]);
+	struct ve_span frames[20];
+
+	CHECK(space);
+	lay(codec, space, frames, 20);
+	free(space);
+	ve_codec_free(codec);		/* does not look at them */
 }
 
 /* ---- the parts ---- */
@@ -297,12 +421,17 @@ static void test_a_cleared_sa_holds_nothing(void)
 {
 	static const uint8_t zeros[sizeof(struct ve_esp_sa)];
 	struct ve_codec *codec = esp(&pairs[0]);
+	struct ve_esp_batch *batch = ve_esp_batch_new(0);
 	struct ve_esp_sa sa;
 	uint8_t option[8 + 52] = {5, 2, 0, 0, 0, 0, 1, 0};
 
 	memset(option + 8, 0x5a, 52);
 	CHECK(ve_esp_sa_init(&sa, codec, "esp.out", option, sizeof(option)) == VE_OK);
 	CHECK(sa.cipher && sa.iv_cipher && memcmp(&sa, zeros, sizeof(sa)) != 0);
+	if (batch)
+		ve_esp_sa_together(&sa, batch, option);
+	CHECK(!batch || sa.together.key == 32);
+	ve_esp_batch_free(batch);
 	ve_esp_sa_clear(&sa);
 	CHECK(!memcmp(&sa, zeros, sizeof(sa)));
 	ve_codec_free(codec);
@@ -324,16 +453,35 @@ static void test_rekey_leaks_nothing(void)
 	ve_codec_free(codec);
 }
 
-int main(void)
+static int can_do_together(void)
 {
-	CHECK(CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free));
+	struct ve_esp_batch *batch = ve_esp_batch_new(0);
+
+	ve_esp_batch_free(batch);
+	return batch != NULL;
+}
+
+static void run(void)
+{
 	test_vectors_and_all_their_truncations();
 	test_every_length_of_every_pair();
 	test_no_allocation_a_packet();
 	test_bits_changed();
 	test_the_largest();
+	test_frames_side_by_side_touch_nothing_else();
+	test_new_keys_before_the_frames_are_finished();
+	test_frames_that_are_never_finished();
 	test_the_window_at_its_edges();
 	test_a_cleared_sa_holds_nothing();
 	test_rekey_leaks_nothing();
+}
+
+int main(void)
+{
+	CHECK(CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free));
+	run();
+	together = 1;
+	if (can_do_together())
+		run();
 	return 0;
 }
