@@ -80,7 +80,7 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
         tunnel, why = await _first_by_datagrams(dialer, plan, standing, now)
         if tunnel is None:
             if why:
-                plan = await _prepare(dialer, ticket, wishes, standing)
+                plan = await _prepare_again(dialer, ticket, wishes, standing)
                 plan.notes.warn(f"udp port {plan.url.port}", f"{why}, packets go by TLS")
             elif standing.by_datagrams:
                 plan.notes.warn("dtls", COMES_BACK)
@@ -116,6 +116,14 @@ async def _prepare(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, standi
     if standing.again:
         _must_stay(settings.addresses, wishes.held)
     return _Plan(url, settings, wishes, header, agent, standing.again and bool(wishes.held), notes)
+
+
+async def _prepare_again(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, standing: Standing) -> _Plan:
+    """After a try by DTLS, for which some gateways spend the cookie."""
+    try:
+        return await _prepare(dialer, ticket, wishes, standing)
+    except SessionRejected as exc:
+        raise SessionRejected(f"{exc}, after a try by DTLS: sign in again with --no-dtls") from exc
 
 
 async def _fetch(http: HttpClient, url: Url, *, ipv6: bool) -> bytes:
