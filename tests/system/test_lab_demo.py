@@ -39,7 +39,9 @@ def test_without_iperf3_it_moves_data_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_removes_its_namespaces(number: int) -> None:
-    with subprocess.Popen([*COMMAND[:-1], "30"], stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
+    """Whoever runs the tests in the background of a shell ignores SIGINT, and so would the demo."""
+    command = ["env", "--default-signal=INT", *COMMAND[:-1], "30"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as demo:
         assert demo.stdout is not None
         first = demo.stdout.readline()
         names = [word for word in first.split() if word.startswith("vpn-")]
