@@ -160,6 +160,7 @@ class TunnelOptions:
     local_port: int = 0  # of UDP; 0: any
     compression: bool = False  # offer methods without state: what one packet holds says nothing of another
     held: tuple[Interface, ...] = ()  # addresses held before, on reconnect
+    asked: bool = False  # the user asked for a new link: also what is not tried by itself may be tried
     authgroup: str = ""  # the wanted group, for gateways that offer several ways in after the sign-in
     csd_wrapper: str = ""  # the user's own program that checks this host; empty: none
     csd_user: str = ""  # run it as this user; empty: as ourselves

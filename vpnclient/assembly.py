@@ -145,7 +145,7 @@ def sign_in_options(settings: Settings) -> SignInOptions:
     )
 
 
-def tunnel_options(settings: Settings, held: tuple[Interface, ...] = ()) -> TunnelOptions:
+def tunnel_options(settings: Settings, held: tuple[Interface, ...] = (), *, asked: bool = False) -> TunnelOptions:
     return TunnelOptions(
         user_agent=settings.useragent,
         version=settings.version_string or __version__,
@@ -160,6 +160,7 @@ def tunnel_options(settings: Settings, held: tuple[Interface, ...] = ()) -> Tunn
         local_port=settings.local_port,
         compression=settings.compression,
         held=held,
+        asked=asked,
         authgroup=settings.authgroup,
         csd_wrapper=settings.csd_wrapper,
         csd_user=_checker(settings),

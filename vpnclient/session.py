@@ -124,6 +124,7 @@ class Session:
         self._stop: Stop | None = None
         self._stop_event = asyncio.Event()
         self._retry_now = asyncio.Event()
+        self._asked = False  # the user wants another link in place of one that carried
         self._last_statistics = 0.0
         self._bad_headers, self._bad_headers_told = 0, -BAD_HEADERS_EVERY
         self._dismissed_at = -DISMISSED_AGAIN
@@ -150,6 +151,7 @@ class Session:
         """Drop the link and connect again at once."""
         self._retry_now.set()
         if self._carrier is not None:
+            self._asked = True
             self._carrier.stop(Outcome(Why.RENEW, "asked to reconnect"))
 
     def report(self) -> None:
@@ -216,8 +218,9 @@ class Session:
 
     async def _open(self, ticket: Ticket) -> Tunnel:
         held = self._config.addresses if self._config else ()
-        options = assembly.tunnel_options(self._settings, held)
+        options = assembly.tunnel_options(self._settings, held, asked=self._asked)
         tunnel = await self._parts.protocol.connect(self._parts.dialer, ticket, options, time.monotonic())
+        self._asked = False
         if tunnel.stream is not None:
             info = tunnel.stream.info
             self._emit(TlsEstablished(tunnel.stream.peername, info.version, info.cipher, info.pin))

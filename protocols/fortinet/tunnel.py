@@ -1,6 +1,6 @@
 """From a ticket to a tunnel: the configuration, DTLS or the request over TLS, PPP (sections 4 to 8).
 
-    XML -> DTLS: hello -> PPP -> Tunnel                  the first tunnel of a session, where it is offered and wanted
+    XML -> DTLS: hello -> PPP -> Tunnel                  the first tunnel of a session, and one that the user asks for
                | no way, no PPP
                +-> XML -> GET /remote/sslvpn-tunnel over TLS -> PPP -> Tunnel
 
@@ -56,7 +56,7 @@ BOTH_FAMILIES = "?dual_stack=1"
 OLD_CONFIGURATION = "/remote/fortisslvpn"  # of FortiOS 4
 LARGEST = 16384 + 256  # bytes of a datagram: the largest record, whatever the path takes
 DATAGRAM_DPD = 10  # seconds, where nobody told any: nothing else tells that DTLS is dead
-COMES_BACK = "a session that comes back does so by TLS; DTLS is tried again after the next sign-in"
+COMES_BACK = "a session that comes back does so by TLS; DTLS is tried after the next sign-in, or on SIGUSR2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,8 @@ def _must_stay(told: tuple[Interface, ...], held: tuple[Interface, ...]) -> None
 
 async def _first_by_datagrams(dialer: Dialer, plan: _Plan, standing: Standing, now: float) -> tuple[Tunnel | None, str]:
     """The tunnel, or why there is none; neither: it was not tried."""
-    if standing.again or not standing.datagrams or not plan.settings.dtls or not plan.wishes.datagrams:
+    wanted = plan.wishes.datagrams and (plan.wishes.asked or not standing.again)
+    if not wanted or not standing.datagrams or not plan.settings.dtls:
         return None, ""
     address = dialer.address_of(plan.url.host)
     if dialer.through_proxy or not address:

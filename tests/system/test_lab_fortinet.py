@@ -268,6 +268,20 @@ def test_ours_comes_back_after_a_drop_by_tls(namespaces: Pair, run_dir: Path, op
         assert ours.stop() == Exit.OK
 
 
+def test_ours_goes_by_dtls_again_when_asked(namespaces: Pair, run_dir: Path) -> None:
+    with fortinet(namespaces) as gateway, run_ours(namespaces, run_dir, gateway) as ours:
+        ours.connected()
+        gateway.program.process.send_signal(signal.SIGUSR2)
+        ours.wait_for("state", state="reconnecting")
+        ours.wait_for("state", state="connected")
+        ours.signal(signal.SIGUSR2)
+        ours.wait_for("state", state="reconnecting")
+        ours.wait_for("state", state="connected")
+        wait_until_pings(namespaces.client, TUNNEL_V4)
+        assert (gateway.log.count(DTLS), gateway.log.count(TLS)) == (2, 1)
+        assert ours.stop() == Exit.OK
+
+
 def warnings_of(ours: Client) -> str:
     return "\n".join(str(event["text"]) for event in ours.seen if event["event"] == "warning")
 
@@ -317,7 +331,7 @@ def test_ours_leaves_dtls_that_dies(namespaces: Pair, run_dir: Path) -> None:
             assert gateway.log.count(TLS) == 1 and gateway.log.count(DTLS) == 1
             assert ours.stop() == Exit.OK
             gateway.wait_for("cookie dead")
-        assert "DTLS is tried again after the next sign-in" in warnings_of(ours)
+        assert "DTLS is tried after the next sign-in" in warnings_of(ours)
 
 
 def test_ours_hears_of_the_end_of_the_session(namespaces: Pair, run_dir: Path) -> None:

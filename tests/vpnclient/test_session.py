@@ -55,6 +55,7 @@ class FakeProtocol:
         self.script, self.sign_ins = list(script), list(sign_in)
         self.signed_in = 0
         self.streams: list[FakeStream] = []
+        self.wishes: list[Any] = []
 
     async def authenticate(self, http: object, user: object, options: object) -> Ticket:
         self.signed_in += 1
@@ -64,6 +65,7 @@ class FakeProtocol:
         return TICKET
 
     async def connect(self, dialer: object, ticket: Ticket, options: object, now: float) -> Any:
+        self.wishes.append(options)
         step = self.script.pop(0)
         if isinstance(step, Exception):
             raise step
@@ -441,6 +443,23 @@ def test_new_tunnels_for_new_keys_never_wait(monkeypatch: pytest.MonkeyPatch) ->
     stage = Stage(monkeypatch, FakeProtocol(*[CONFIG] * 4), RENEW, RENEW, RENEW, ASKED)
     assert stage.play() == Exit.OK
     assert not [event for event in stage.events if isinstance(event, RetryScheduled)]
+
+
+def test_the_protocol_hears_that_the_user_asked_for_a_new_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = FakeProtocol(CONFIG, Unreachable("no route"), CONFIG, CONFIG)
+    stage = Stage(monkeypatch, protocol)
+    links: list[Event] = []
+
+    def act(session: Session, event: Event) -> None:
+        if event == StateChanged(State.CONNECTED):
+            links.append(event)
+            carrier = session._carrier
+            assert carrier is not None
+            wants = [session.reconnect, lambda: carrier.stop(LOST), session.stop][len(links) - 1]
+            asyncio.get_running_loop().call_soon(wants)
+
+    assert stage.play(act) == Exit.OK
+    assert [wishes.asked for wishes in protocol.wishes] == [False, True, True, False]  # until it has one
 
 
 def test_reconnecting_on_demand_again_and_again_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,6 +135,19 @@ def test_a_session_comes_back_by_tls_and_a_new_one_begins_by_dtls() -> None:
     assert connect(BothWays(accepting(), told()), protocol, ticket=other).stream is None
 
 
+def test_the_user_may_ask_for_dtls() -> None:  # section 6
+    protocol = Fortinet()
+    first = connect(BothWays(NO_ANSWER, told(), told(), QuietStream()), protocol)
+    held = replace(BASE, held=first.config.addresses, asked=True)
+    second = connect(BothWays(accepting(), told()), protocol, wishes=held, now=200.0)
+    assert second.stream is None and second.config.warnings == ()
+    dialer = BothWays(NO_ANSWER, told(), told(), QuietStream())
+    third = connect(dialer, protocol, wishes=held, now=300.0)
+    assert third.stream is dialer.streams[2] and third.config.warnings == (FELL_BACK,)
+    without = connect(BothWays(accepting(), told(), QuietStream()), protocol, wishes=replace(held, datagrams=False))
+    assert without.stream is not None
+
+
 def test_a_refusal_holds_after_a_new_sign_in_and_silence_does_not() -> None:
     other = Ticket("fortinet", TICKET.connect_url, Secret("SVPNCOOKIE=other"))
     for records, again in ((QuietRecords(REFUSED), 0), (NO_ANSWER, 1)):
