@@ -39,8 +39,7 @@ class Association(Records, Protocol):
 class Welcome:
     """The first record names a session.  engine: of PPP, not begun yet.
 
-    answer: a record in reply; empty: none.  again: in reply to the same record once more; clients repeat it until they
-    have heard something.
+    answer: a record in reply, once; empty: none.  Clients repeat their first record until they have heard something.
     """
 
     session: LabSession
@@ -49,7 +48,6 @@ class Welcome:
     controller: ServerController
     mtu: int
     answer: bytes = b""
-    again: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ async def accept(association: Association, judge: Judge) -> OpenDatagrams:
             await association.send(verdict.answer)
         if isinstance(verdict, Refusal):
             raise LabError(f"refused by DTLS: {verdict.reason}")
-        records = _Repeated(association, request, verdict.again)
+        records = _Repeated(association, request)
         opening = await negotiate_records(records, verdict.framing, verdict.engine, peer="the client")
     except BaseException:
         association.close()
@@ -106,17 +104,13 @@ async def accept(association: Association, judge: Judge) -> OpenDatagrams:
 class _Repeated:
     """Records without those that repeat the first one."""
 
-    def __init__(self, records: Records, first: bytes, again: bytes) -> None:
-        self._records, self._first, self._again = records, first, again
+    def __init__(self, records: Records, first: bytes) -> None:
+        self._records, self._first = records, first
 
     async def send(self, payload: bytes) -> None:
         await self._records.send(payload)
 
     async def receive(self, timeout: float) -> bytes:
-        """An empty one stands for what was answered here: the clock of who waits goes on."""
+        """An empty one stands for one that was dropped: the clock of who waits goes on."""
         record = await self._records.receive(timeout)
-        if record != self._first:
-            return record
-        if self._again:
-            await self._records.send(self._again)
-        return b""
+        return record if record != self._first else b""

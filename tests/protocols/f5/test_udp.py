@@ -148,7 +148,7 @@ def test_the_request_is_repeated_until_it_is_answered(monkeypatch: pytest.Monkey
     monkeypatch.setattr(udp, "REPEAT", 0.02)
     records = PppRecords(HEAD, GATEWAY, deaf=2)
     assert run(by_udp(records)).link is records
-    assert len(records.requests) == 3 and len(set(records.requests)) == 1
+    assert len(records.requests) >= 3 and len(set(records.requests)) == 1
 
 
 def falls_back(found: PppRecords | Exception) -> tuple[Tunnel, str]:

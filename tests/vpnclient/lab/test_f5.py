@@ -233,7 +233,7 @@ def test_the_request_as_a_record() -> None:  # section 7
     browser.sign_in()
     welcome = record(browser)
     assert isinstance(welcome, Welcome) and welcome.session is next(iter(browser.store))
-    assert (welcome.framing, welcome.mtu, welcome.again) == ("ppp-f5", 1400, b"")
+    assert (welcome.framing, welcome.mtu) == ("ppp-f5", 1400)
     told = answer.parse(welcome.answer)
     assert told is not None and (told.status, told.body) == (200, b"")
     assert (told.header("X-VPN-client-IP"), told.header("X-VPN-client-IPv6")) == ("10.77.0.2", "fd77::2")

@@ -235,7 +235,7 @@ def test_dtls_wants_the_configuration_first(kind: str, answer: Answer | None) ->
     assert isinstance(browser.site.on_datagram(HANDSHAKE, 0.0), Introduction)
     welcome = greet(browser)
     assert isinstance(welcome, Welcome) and welcome.session is next(iter(browser.store))
-    assert (welcome.framing, welcome.mtu, welcome.again) == ("ppp-fortinet", 1400, b"")
+    assert (welcome.framing, welcome.mtu) == ("ppp-fortinet", 1400)
     assert hello.decode(welcome.answer) is answer if answer else welcome.answer == b""
     assert isinstance(greet(browser), Refusal)  # once for each
     assert browser.ask("/remote/sslvpn-tunnel").status == 403  # TLS after it, too
