@@ -31,6 +31,7 @@ from protocols.fortinet.exchange import AGENT, REDIRECTS
 from protocols.fortinet.standing import Standing
 from protocols.notes import Notes
 from protocols.ppp import mtu
+from protocols.ppp.automaton import Limits
 from protocols.ppp.controller import PppController, Room, Timers
 from protocols.ppp.engine import Agreed, Engine, Wishes
 from protocols.ppp.ip6cp import Ip6cpWishes
@@ -55,6 +56,7 @@ CONFIGURATION = "/remote/fortisslvpn_xml"
 BOTH_FAMILIES = "?dual_stack=1"
 OLD_CONFIGURATION = "/remote/fortisslvpn"  # of FortiOS 4
 LARGEST = 16384 + 256  # bytes of a datagram: the largest record, whatever the path takes
+PATIENCE = 20.0  # seconds for PPP by DTLS; some gateways need several to answer, and TLS is yet to be tried
 DATAGRAM_DPD = 10  # seconds, where nobody told any: nothing else tells that DTLS is dead
 COMES_BACK = "a session that comes back does so by TLS; DTLS is tried after the next sign-in, or on SIGUSR2"
 
@@ -77,7 +79,7 @@ async def open_tunnel(dialer: Dialer, ticket: Ticket, wishes: TunnelOptions, now
     standing.must_be_worth_it(now)
     try:
         plan = await _prepare(dialer, ticket, wishes, standing)
-        tunnel, why = await _first_by_datagrams(dialer, plan, standing, now)
+        tunnel, why = await _first_by_datagrams(dialer, plan, standing)
         if tunnel is None:
             if why:
                 plan = await _prepare_again(dialer, ticket, wishes, standing)
@@ -163,7 +165,7 @@ def _must_stay(told: tuple[Interface, ...], held: tuple[Interface, ...]) -> None
 # --- the link ---
 
 
-async def _first_by_datagrams(dialer: Dialer, plan: _Plan, standing: Standing, now: float) -> tuple[Tunnel | None, str]:
+async def _first_by_datagrams(dialer: Dialer, plan: _Plan, standing: Standing) -> tuple[Tunnel | None, str]:
     """The tunnel, or why there is none; neither: it was not tried."""
     wanted = plan.wishes.datagrams and (plan.wishes.asked or not standing.again)
     if not wanted or not standing.datagrams or not plan.settings.dtls:
@@ -180,17 +182,18 @@ async def _first_by_datagrams(dialer: Dialer, plan: _Plan, standing: Standing, n
         standing.datagrams = not way.refused
         return None, way.why
     try:
-        return await _by_datagrams(plan, way, now), ""
+        return await _by_datagrams(plan, way), ""
     except (TransportError, NegotiationFailed, ConfigurationRefused) as exc:
         return None, f"no tunnel by DTLS ({exc})"
     finally:
         way.records.close()  # what became a link is the pump's
 
 
-async def _by_datagrams(plan: _Plan, way: udp.Way, now: float) -> Tunnel:
+async def _by_datagrams(plan: _Plan, way: udp.Way) -> Tunnel:
     records, room = way.records, _room(plan, way.records)
     dpd = plan.wishes.force_dpd or plan.settings.heartbeat or DATAGRAM_DPD
-    engine = Engine(_wishes(plan, room.size, dpd), token_bytes, asyncio.get_running_loop().time())
+    wishes = replace(_wishes(plan, room.size, dpd), limits=Limits(whole_link=PATIENCE, terminate_tries=3))
+    engine = Engine(wishes, token_bytes, asyncio.get_running_loop().time())
     opening = await negotiate_records(records, FRAMING, engine, way.first)
     configuration = _configuration(plan, engine, room.size)
     least = mtu.MIN_IPV6 if any(one.version == 6 for one in configuration.addresses) else mtu.MIN_TUNNEL

@@ -11,6 +11,7 @@ import pytest
 from protocols.base import Reconnect, Secret, SetMtu, Ticket, Traffic, Tunnel
 from protocols.errors import CookieRejected
 from protocols.fortinet import Fortinet, hello, request, udp
+from protocols.fortinet import tunnel as tunnel_module
 from protocols.fortinet.tunnel import COMES_BACK, DATAGRAM_DPD
 from tests.protocols.fortinet import test_tunnel
 from tests.protocols.fortinet.gateway import ACCEPTED, PEER, REFUSED, QuietRecords, QuietStream, TlsDialer
@@ -113,6 +114,15 @@ def test_tls_behind_a_new_configuration(records: QuietRecords | Exception, why: 
     (said,) = tunnel.config.warnings
     assert said.endswith(why)
     assert isinstance(records, Exception) or records.closed
+
+
+def test_a_gateway_that_consents_and_says_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnel_module, "PATIENCE", 0.05)
+    records = QuietRecords(ACCEPTED, wishes=None)
+    dialer = BothWays(records, told(), told(), QuietStream())
+    tunnel = connect(dialer)
+    assert tunnel.stream is dialer.streams[2] and records.closed
+    assert "no tunnel by DTLS (LCP came to no agreement" in tunnel.config.warnings[0]
 
 
 def test_a_cookie_that_a_refusal_spent() -> None:
