@@ -35,15 +35,14 @@ def over_tls(framing: str, *, path: int, outer_ipv6: bool, tls: str, wanted: int
 def over_dtls(
     framing: str, *, path: int, outer_ipv6: bool, cipher: str, wanted: int = 0, compressed: bool = True
 ) -> int:
-    """The largest packet that leaves in one datagram: a hard limit.  path, wanted: as above.
+    """The largest packet that leaves in one datagram: a hard limit, on a narrow path below MIN_TUNNEL.
 
-    cipher: OpenSSL's name of the suite.  compressed: the peer takes short PPP headers.
+    path, wanted: as above.  cipher: OpenSSL's name of the suite.  compressed: the peer takes short PPP headers.
     """
     datagram = (path or DEFAULT_BASE) - (40 if outer_ipv6 else 20) - _UDP
     header = _PPP_HEADER[framing] if compressed else _FULL_HEADER[framing]
     room = plaintext_in(datagram, cipher) - _ENCAPSULATION[framing] - header
-    room = min(room, max(USUAL, wanted))
-    return max(min(room, wanted or room), MIN_TUNNEL)
+    return min(room, max(wanted, MIN_TUNNEL) if wanted else USUAL)
 
 
 def plaintext_in(datagram: int, cipher: str) -> int:
@@ -53,11 +52,6 @@ def plaintext_in(datagram: int, cipher: str) -> int:
         return room - _EXPLICIT_NONCE - _TAG  # the tag of CCM8 is shorter: no matter
     if "CHACHA20" in cipher:
         return room - _TAG
-    mac = _MACS.get(cipher.rpartition("-")[2], 20)
-    return min(plaintext_in_cbc(room, mac, encrypt_first=first) for first in (False, True))
-
-
-def plaintext_in_cbc(room: int, mac: int, *, encrypt_first: bool) -> int:
-    """The same in the body of a CBC record.  encrypt_first: RFC 7366 was agreed on, which libssl does not tell."""
-    blocks = room - _BLOCK - (mac if encrypt_first else 0)  # behind the IV
-    return blocks // _BLOCK * _BLOCK - 1 - (0 if encrypt_first else mac)
+    blocks = room - _BLOCK  # behind the IV
+    mac = _MACS.get(cipher.rpartition("-")[2], 20)  # it is encrypted: the engine does not offer RFC 7366
+    return blocks // _BLOCK * _BLOCK - 1 - mac
