@@ -374,7 +374,7 @@ VE_API void ve_datagrams_stats(const struct ve_datagrams *datagrams, struct ve_d
 /* ---- DTLS: one association; datagrams go in and out as bytes, the socket is the caller's ---------------------- */
 
 #define VE_DTLS_12 0xfefd		/* versions, as on the wire; no other than the one wanted is agreed on */
-#define VE_DTLS_10 0xfeff		/* with certificates alone; for it alone libssl's security level is 0 */
+#define VE_DTLS_10 0xfeff		/* with certificates alone; its handshake has libssl's security level 0, they do not */
 #define VE_DTLS_CISCO 0x0100		/* "0.9", before RFC 4347; clients alone */
 #define VE_DTLS_PAYLOAD 16384		/* bytes: the most in a record */
 #define VE_DTLS_SECRET 256		/* bytes: the longest pre-shared key */
