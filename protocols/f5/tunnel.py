@@ -12,7 +12,6 @@ proposes the addresses that were held.  So does what comes back by DTLS, with th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
@@ -42,7 +41,6 @@ from transports.pathmtu import path_mtu
 if TYPE_CHECKING:
     from transports.dialer import Dialer
     from transports.http import Response
-    from transports.records import DtlsRecords
     from transports.tls import TlsStream
 
 HEAD_TIMEOUT = 30.0  # seconds for the head of the answer
@@ -112,22 +110,21 @@ async def _by_datagrams(plan: Plan, answered: udp.Answered, way: Way, now: float
 async def _over_dtls(plan: Plan, answered: udp.Answered, now: float) -> Tunnel:
     records = answered.records
     given = answered.given or _known(plan)
-    size_of = _size_of(plan, records)
+    size_of = udp.size_of(plan, records)
     size = size_of(records.path_mtu())
-    if plan.ipv6 and size < mtu.MIN_IPV6 <= (plan.wishes.mtu or mtu.MIN_IPV6):
-        raise DatagramsImpossible(f"{size} bytes fit a datagram, too few for IPv6")
     clock = asyncio.get_running_loop().time
-    wishes = _wishes(plan, given, size, dpd=plan.wishes.force_dpd or DATAGRAM_DPD, limits=BY_DATAGRAMS)
-    engine = Engine(wishes, token_bytes, clock())
+    dpd = plan.wishes.force_dpd or DATAGRAM_DPD
+    engine = Engine(_wishes(plan, given, size, dpd=dpd, limits=BY_DATAGRAMS), token_bytes, clock())
     opening = await negotiate_records(records, plan.framing, engine, answered.first)
     granted = engine.agreed().granted
     if not (granted.pfc and granted.acfc):
-        size_of = _size_of(plan, records, compressed=False)
+        size_of = udp.size_of(plan, records, compressed=False)
     size = size_of(records.path_mtu())
     configuration = _configured(plan, given, engine, size, now)
     least = mtu.MIN_IPV6 if any(one.version == 6 for one in configuration.addresses) else mtu.MIN_TUNNEL
     room = Room(configuration.mtu, least, size_of)
-    controller = PppController(engine, Timers(plan.left(now), plan.options.idle), now, room)
+    timers = Timers(plan.left(now), plan.options.idle, speak=dpd)
+    controller = PppController(engine, timers, now, room)
     link = records.link(plan.framing, options=opening.options())
     return Tunnel(None, b"", plan.framing, configuration, controller, link=link)
 
@@ -142,23 +139,6 @@ def _known(plan: Plan) -> request.Given:
     )
 
 
-def _size_of(plan: Plan, records: DtlsRecords, *, compressed: bool = True) -> Callable[[int], int]:
-    """From the path's MTU to the packet's."""
-    base = plan.wishes.base_mtu
-
-    def size_of(path: int) -> int:
-        return mtu.over_dtls(
-            plan.framing,
-            path=min(path or base, base or path),
-            outer_ipv6=":" in records.peer[0],
-            cipher=records.info.cipher,
-            wanted=plan.wishes.mtu,
-            compressed=compressed,
-        )
-
-    return size_of
-
-
 # --- over TLS ---
 
 
@@ -171,6 +151,8 @@ async def _over_tls(dialer: Dialer, plan: Plan, way: Way, now: float) -> Tunnel:
         size = mtu.over_tls(
             plan.framing, path=path, outer_ipv6=":" in stream.peer_host, tls=stream.info.version, wanted=plan.wishes.mtu
         )
+        if plan.ipv6 and (plan.wishes.mtu or mtu.MIN_IPV6) >= mtu.MIN_IPV6:
+            size = max(size, mtu.MIN_IPV6)  # a stream carries it on any path, if in two segments
         clock = asyncio.get_running_loop().time
         engine = Engine(_wishes(plan, given, size, dpd=plan.wishes.force_dpd), token_bytes, clock())
         opening = await negotiate(stream, plan.framing, engine, unread)

@@ -7,12 +7,14 @@ handshake --> request --1 s--> request ... --answer, PPP--> Answered
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protocols.errors import DatagramsImpossible
 from protocols.f5 import answer, request
 from protocols.f5.request import MAX_PROBE, Given
+from protocols.ppp import mtu
 from transports.errors import DtlsTimedOut, NotTrusted, TimedOut
 
 if TYPE_CHECKING:
@@ -69,6 +71,9 @@ async def knock(dialer: Dialer, plan: Plan, limit: float) -> Answered:
     except NotTrusted as exc:
         raise DatagramsImpossible(str(exc)) from exc
     try:
+        size = size_of(plan, records)(records.path_mtu())
+        if plan.ipv6 and size < mtu.MIN_IPV6 <= (plan.wishes.mtu or mtu.MIN_IPV6):
+            raise DatagramsImpossible(f"{size} bytes fit a datagram, too few for IPv6")
         return await _ask(records, plan.record(), until, limit)
     except BaseException:
         records.close()
@@ -93,3 +98,20 @@ async def _ask(records: DtlsRecords, wanted: bytes, until: float, limit: float) 
                 return Answered(records, request.addresses(response), response.body)
             await asyncio.sleep(0)  # whoever floods us stops nobody else
     raise DtlsTimedOut(f"no answer to the request within {limit:g} s")
+
+
+def size_of(plan: Plan, records: DtlsRecords, *, compressed: bool = True) -> Callable[[int], int]:
+    """From the path's MTU to the packet's."""
+    base = plan.wishes.base_mtu
+
+    def size(path: int) -> int:
+        return mtu.over_dtls(
+            plan.framing,
+            path=min(path or base, base or path),
+            outer_ipv6=":" in records.peer[0],
+            cipher=records.info.cipher,
+            wanted=plan.wishes.mtu,
+            compressed=compressed,
+        )
+
+    return size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -159,6 +160,28 @@ def test_ours_survives_the_death_of_dtls(namespaces: Pair, run_dir: Path) -> Non
         one.wait_for("channel", name="DTLS", timeout=40)
         wait_until_pings(namespaces.client, TUNNEL_V6, timeout=10)
         assert gateway.log.count("at 10.77.0.2") >= 3
+        assert one.stop() == Exit.OK
+
+
+def test_a_way_that_grows_narrow(namespaces: Pair, run_dir: Path) -> None:
+    """Smaller packets by DTLS; where IPv6's would not fit any more, TLS."""
+    with f5(namespaces) as gateway, ours(namespaces, run_dir, gateway) as one:
+        device = str(one.connected()["interface"])
+        large = ("ping", "-n", "-c", "1", "-W", "1", "-M", "dont", "-s", "1350", TUNNEL_V4)
+        namespaces.client.run(*large)
+        namespaces.client.ip("link", "set", "dev", namespaces.device, "mtu", "1400")
+        until = time.monotonic() + 60
+        while "mtu 1330" not in namespaces.client.ip("link", "show", "dev", device):  # the first large packet is lost
+            assert time.monotonic() < until, one.seen
+            namespaces.client.run(*large, check=False)
+        namespaces.client.run("ping", "-n", "-c", "1", "-W", "5", "-s", str(1330 - 28), TUNNEL_V4)
+        assert BY_TLS not in gateway.log
+        namespaces.client.ip("link", "set", "dev", namespaces.device, "mtu", "1340")
+        until = time.monotonic() + 60
+        while BY_TLS not in gateway.log:
+            assert time.monotonic() < until, gateway.log
+            namespaces.client.run(*large, check=False)
+        wait_until_pings(namespaces.client, TUNNEL_V6, timeout=20)
         assert one.stop() == Exit.OK
 
 

@@ -147,6 +147,14 @@ def test_a_small_mtu_carries_no_ipv6() -> None:
     assert tunnel.config.mtu == 1000 and [one.version for one in tunnel.config.addresses] == [4]
 
 
+def test_a_small_path_carries_ipv6_all_the_same() -> None:
+    """A stream has no largest packet."""
+    tunnel = connect(told(), PppStream(HEAD, GATEWAY), wishes=TunnelOptions(base_mtu=1300))
+    assert tunnel.config.mtu == 1280 and len(tunnel.config.addresses) == 2
+    tunnel = connect(told(), PppStream(HEAD, GATEWAY), wishes=TunnelOptions(base_mtu=1300, ipv6=False))
+    assert tunnel.config.mtu == 1300 - 52 - 27
+
+
 def test_without_addresses_in_the_head_ipv4_is_asked_for() -> None:
     tunnel = connect(told(), PppStream(b"HTTP/1.1 201 OK\r\n\r\n", GATEWAY))
     assert [str(one) for one in tunnel.config.addresses] == ["10.11.1.2/32"]

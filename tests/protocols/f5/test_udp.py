@@ -10,7 +10,7 @@ from ipaddress import ip_interface
 
 import pytest
 
-from protocols.base import Reconnect, Secret, Traffic, Tunnel, TunnelOptions
+from protocols.base import Reconnect, Secret, Send, Traffic, Tunnel, TunnelOptions
 from protocols.errors import ConfigurationRefused, CookieRejected
 from protocols.f5 import F5, udp
 from protocols.f5 import tunnel as module
@@ -94,7 +94,7 @@ def test_where_the_path_is_too_small_for_ipv6_there_is_tls() -> None:
     tunnel = run(by_udp(records, PppStream(HEAD, GATEWAY)))
     assert tunnel.stream is not None and records.closed
     assert warnings(tunnel) == [
-        "udp port 4433: no tunnel by DTLS (1230 bytes fit a datagram, too few for IPv6), packets go by TLS"
+        "udp port 4433: no way by DTLS (1230 bytes fit a datagram, too few for IPv6), packets go by TLS"
     ]
     tunnel = run(by_udp(PppRecords(HEAD, GATEWAY, path=1300)), replace(BASE, mtu=1200))  # the user's wish
     assert tunnel.stream is None and [one.version for one in tunnel.config.addresses] == [4]
@@ -236,6 +236,19 @@ def test_dpd_is_never_off() -> None:
     assert 100 <= deadline(replace(BASE, force_dpd=100)) < 115
 
 
+def test_it_speaks_where_only_the_gateway_does() -> None:
+    """What is between forgets a way of datagrams that nobody takes."""
+
+    async def spoken() -> list[object]:
+        dialer = Dialer(told(**OFFERED), associations=(PppRecords(HEAD, GATEWAY),))
+        now = asyncio.get_running_loop().time()
+        tunnel = await F5().connect(dialer, TICKET, BASE, now)  # type: ignore[arg-type]
+        return list(tunnel.controller.on_time(Traffic(received_at=now + 11, sent_at=now), now + 11))
+
+    (action,) = asyncio.run(spoken())
+    assert isinstance(action, Send) and action.frame.payload[:1] == b"\x09"
+
+
 # --- afterwards ---
 
 
@@ -296,6 +309,13 @@ def test_a_way_back_on_which_ppp_fails_is_the_last_one(impatient: None) -> None:
     tunnel, dialer = life.connect(told(**OFFERED), PppStream(HEAD, GATEWAY))
     assert tunnel.stream is not None and "no tunnel by DTLS (LCP" in warnings(tunnel)[0]
     assert isinstance(tunnel.controller, PppController) and dialer.asked == []
+
+
+def test_a_way_back_that_is_too_small_disturbs_nothing() -> None:
+    life, narrow = Life(), PppRecords(HEAD, GATEWAY, path=1300)
+    tunnel = life.fall_back(narrow)
+    assert life.look(tunnel) == [] and narrow.closed
+    assert life.protocol._way_of(TICKET.cookie).off
 
 
 def test_another_address_ends_the_session_by_dtls_too() -> None:
