@@ -56,6 +56,7 @@ CONFIGURATION = "/remote/fortisslvpn_xml"
 BOTH_FAMILIES = "?dual_stack=1"
 OLD_CONFIGURATION = "/remote/fortisslvpn"  # of FortiOS 4
 LARGEST = 16384 + 256  # bytes of a datagram: the largest record, whatever the path takes
+CHANGED = "address-changed"
 PATIENCE = 20.0  # seconds for PPP by DTLS; some gateways need several to answer, and TLS is yet to be tried
 DATAGRAM_DPD = 10  # seconds, where nobody told any: nothing else tells that DTLS is dead
 COMES_BACK = "a session that comes back does so by TLS; DTLS is tried after the next sign-in, or on SIGUSR2"
@@ -159,7 +160,7 @@ def _must_stay(told: tuple[Interface, ...], held: tuple[Interface, ...]) -> None
         now = next((one for one in told if one.version == before.version), None)
         if now is not None and now.ip != before.ip:
             text = f"the gateway gave the address {now.ip}, want {before.ip} as before"
-            raise ConfigurationRefused("address-changed", text)
+            raise ConfigurationRefused(CHANGED, text)
 
 
 # --- the link ---
@@ -184,6 +185,8 @@ async def _first_by_datagrams(dialer: Dialer, plan: _Plan, standing: Standing) -
     try:
         return await _by_datagrams(plan, way), ""
     except (TransportError, NegotiationFailed, ConfigurationRefused) as exc:
+        if isinstance(exc, ConfigurationRefused) and exc.code == CHANGED:
+            raise  # it is another session
         return None, f"no tunnel by DTLS ({exc})"
     finally:
         way.records.close()  # what became a link is the pump's
@@ -191,6 +194,9 @@ async def _first_by_datagrams(dialer: Dialer, plan: _Plan, standing: Standing) -
 
 async def _by_datagrams(plan: _Plan, way: udp.Way) -> Tunnel:
     records, room = way.records, _room(plan, way.records)
+    if room.size < mtu.MIN_TUNNEL:
+        text = f"the way to the gateway leaves {room.size} bytes for a packet, want {mtu.MIN_TUNNEL}"
+        raise NegotiationFailed("path-too-small", text)
     dpd = plan.wishes.force_dpd or plan.settings.heartbeat or DATAGRAM_DPD
     wishes = replace(_wishes(plan, room.size, dpd), limits=Limits(whole_link=PATIENCE, terminate_tries=3))
     engine = Engine(wishes, token_bytes, asyncio.get_running_loop().time())
@@ -205,12 +211,18 @@ async def _by_datagrams(plan: _Plan, way: udp.Way) -> Tunnel:
 
 
 def _room(plan: _Plan, records: DtlsRecords) -> Room:
+    base = plan.wishes.base_mtu
+
     def packet(path: int) -> int:
         return mtu.over_dtls(
-            FRAMING, path=path, outer_ipv6=":" in records.peer[0], cipher=records.info.cipher, wanted=plan.wishes.mtu
+            FRAMING,
+            path=min(path or base, base or path),
+            outer_ipv6=":" in records.peer[0],
+            cipher=records.info.cipher,
+            wanted=plan.wishes.mtu,
         )
 
-    return Room(packet(plan.wishes.base_mtu or records.path_mtu()), mtu.MIN_TUNNEL, packet)
+    return Room(packet(records.path_mtu()), mtu.MIN_TUNNEL, packet)
 
 
 async def _over_tls(dialer: Dialer, plan: _Plan, now: float) -> Tunnel:

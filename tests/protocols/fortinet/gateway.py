@@ -71,6 +71,7 @@ class QuietRecords:
     overhead = 37
     info = SimpleNamespace(version="DTLSv1.2", cipher="ECDHE-RSA-AES128-GCM-SHA256")
     peer = ("192.0.2.1", 10443)
+    path = 1500  # bytes
 
     def __init__(self, *answers: bytes | Exception, wishes: Wishes | None = PEER, deaf: int = 0) -> None:
         self._deaf = deaf
@@ -82,7 +83,7 @@ class QuietRecords:
         self._opening = Opening("ppp-fortinet", Engine(wishes, counting(1000), 0.0)) if wishes else None
 
     def path_mtu(self) -> int:
-        return 1500
+        return self.path
 
     async def send(self, payload: bytes) -> None:
         first, ppp = len(self.sent) == self._deaf, self._opening

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import IPv4Address, ip_interface
 from typing import Any
 
 import pytest
 
 from protocols.base import Reconnect, Secret, SetMtu, Ticket, Traffic, Tunnel
-from protocols.errors import CookieRejected
+from protocols.errors import ConfigurationRefused, CookieRejected
 from protocols.fortinet import Fortinet, hello, request, udp
 from protocols.fortinet import tunnel as tunnel_module
 from protocols.fortinet.tunnel import COMES_BACK, DATAGRAM_DPD
+from protocols.ppp.ipcp import IpcpWishes
 from tests.protocols.fortinet import test_tunnel
 from tests.protocols.fortinet.gateway import ACCEPTED, PEER, REFUSED, QuietRecords, QuietStream, TlsDialer
 from tests.protocols.fortinet.test_document import EXAMPLE
@@ -123,6 +124,23 @@ def test_a_gateway_that_consents_and_says_no_more(monkeypatch: pytest.MonkeyPatc
     tunnel = connect(dialer)
     assert tunnel.stream is dialer.streams[2] and records.closed
     assert "no tunnel by DTLS (LCP came to no agreement" in tunnel.config.warnings[0]
+
+
+def test_a_path_that_takes_too_little() -> None:
+    records = QuietRecords(ACCEPTED)
+    records.path = 600
+    dialer = BothWays(records, told(), told(), QuietStream())
+    tunnel = connect(dialer)
+    assert tunnel.stream is dialer.streams[2] and "leaves 527 bytes for a packet" in tunnel.config.warnings[0]
+
+
+def test_another_address_is_another_session_by_either_way() -> None:
+    protocol = Fortinet()
+    first = connect(BothWays(accepting(), told()), protocol)
+    other = replace(PEER, ipcp=IpcpWishes(IPv4Address("10.11.1.1"), peer=IPv4Address("10.11.1.9")))
+    wishes = replace(BASE, held=first.config.addresses, asked=True)
+    with refused(ConfigurationRefused, "address-changed"):
+        connect(BothWays(QuietRecords(ACCEPTED, wishes=other), told()), protocol, wishes=wishes)
 
 
 def test_a_cookie_that_a_refusal_spent() -> None:
