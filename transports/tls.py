@@ -19,7 +19,7 @@ from pathlib import Path
 from transports import dtls
 from transports.dtls import Certificates, Datagrams, Dtls, DtlsSettings, Mode, Version
 from transports.engine import ERROR_SIZE, CData, errbuf, ffi, lib, text
-from transports.errors import EngineError, TlsError
+from transports.errors import DtlsError, EngineError, TlsError
 from transports.identity import Identity, load_identity
 from transports.pins import Pin
 from transports.tls_stream import HANDSHAKE_TIMEOUT, TlsInfo, TlsStream
@@ -140,6 +140,8 @@ class TlsContext:
         ciphers: OpenSSL's names, best first; empty: ours.  limit: seconds for the handshake.
         Raises DtlsTimedOut, DtlsRefused, DtlsError, NotTrusted, TlsError.
         """
+        if self._settings.minimum == "1.3":
+            raise DtlsError("this gateway's DTLS is older than 1.3, the least that is wanted (tls.minimum)")
         name, sni = _names(self._settings.sni or host)
         self._datagrams = self._datagrams or self._prepared(datagrams=True)
         association = self._datagrams.association(version, ciphers, sni, name)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,15 @@ def test_no_other_version_than_the_one_wanted(tmp_path: Path, ours: Version, the
         async with echoing(version=theirs) as echo:
             with pytest.raises(DtlsError, match=r"protocol version|unsupported protocol"):
                 await associate(TlsContext(trusting(tmp_path)), echo.port, version=ours)
+
+    run(main())
+
+
+def test_who_wants_1_3_gets_no_older_dtls(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with echoing() as echo:
+            with pytest.raises(DtlsError, match=r"older than 1\.3, .* \(tls\.minimum\)"):
+                await associate(TlsContext(replace(trusting(tmp_path), minimum="1.3")), echo.port)
 
     run(main())
 
