@@ -19,7 +19,7 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING
 
 from protocols.base import Ticket, Tunnel, TunnelConfig, TunnelOptions
-from protocols.errors import ConfigurationRefused, DatagramsImpossible, ProtocolError
+from protocols.errors import ConfigurationRefused, ProtocolError
 from protocols.f5 import config, request, udp
 from protocols.f5.errors import SessionRejected
 from protocols.f5.plan import Plan, prepare
@@ -47,6 +47,7 @@ HEAD_TIMEOUT = 30.0  # seconds for the head of the answer
 REQUEST_TRIES = 5  # old gateways hang up before the answer now and then
 REQUEST_PAUSE = 1.0  # seconds
 DATAGRAM_DPD = 10  # seconds, if the user has no other wish: nothing else tells that DTLS is dead
+LARGEST = 16384 + 256  # bytes of a datagram: the largest record, whatever the path takes
 CHANGED = "address-changed"
 OVER_TLS, BY_DATAGRAMS = Limits(), Limits(terminate_tries=3, whole_link=15.0)  # then there is TLS
 
@@ -92,12 +93,16 @@ async def _first_by_datagrams(dialer: Dialer, plan: Plan, way: Way, now: float) 
 
 
 async def _by_datagrams(plan: Plan, answered: udp.Answered, way: Way, now: float) -> tuple[Tunnel | None, str]:
-    """The same, once it was answered.  What fails then is not tried again in this session.
+    """The same, once it was answered.  If PPP fails then, there is no other try in this session.
 
     Raises ConfigurationRefused: another address than the one in use.
     """
+    given = answered.given or _known(plan)
+    if given is None:
+        answered.records.close()
+        return None, "no tunnel by DTLS (the answer was lost, and with it our IPv6 address)"  # TLS tells it
     try:
-        return await _over_dtls(plan, answered, now), ""
+        return await _over_dtls(plan, answered, given, now), ""
     except (TransportError, ProtocolError) as exc:
         if isinstance(exc, ConfigurationRefused) and exc.code == CHANGED:
             raise
@@ -107,9 +112,8 @@ async def _by_datagrams(plan: Plan, answered: udp.Answered, way: Way, now: float
         answered.records.close()  # what became a link is the pump's
 
 
-async def _over_dtls(plan: Plan, answered: udp.Answered, now: float) -> Tunnel:
+async def _over_dtls(plan: Plan, answered: udp.Answered, given: request.Given, now: float) -> Tunnel:
     records = answered.records
-    given = answered.given or _known(plan)
     size_of = udp.size_of(plan, records)
     size = size_of(records.path_mtu())
     clock = asyncio.get_running_loop().time
@@ -125,15 +129,15 @@ async def _over_dtls(plan: Plan, answered: udp.Answered, now: float) -> Tunnel:
     room = Room(configuration.mtu, least, size_of)
     timers = Timers(plan.left(now), plan.options.idle, speak=dpd)
     controller = PppController(engine, timers, now, room)
-    link = records.link(plan.framing, options=opening.options())
+    link = records.link(plan.framing, largest=LARGEST, options=opening.options())
     return Tunnel(None, b"", plan.framing, configuration, controller, link=link)
 
 
-def _known(plan: Plan) -> request.Given:
-    """Our addresses where the answer was lost.  Raises DatagramsImpossible: over TLS they are told."""
+def _known(plan: Plan) -> request.Given | None:
+    """Our addresses where the answer was lost; None: they are not all known."""
     ipv4, ipv6 = (plan.held(version) if plan.keep else None for version in (4, 6))
     if plan.ipv6 and ipv6 is None:
-        raise DatagramsImpossible("the answer was lost, and with it our IPv6 address")
+        return None
     return request.Given(
         ipv4 if isinstance(ipv4, IPv4Address) else None, ipv6 if isinstance(ipv6, IPv6Address) else None
     )

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from transports.udp import UdpSocket
 
 FIRST_LIMIT = 10.0  # seconds for the first record
+LARGEST = 16384 + 256  # bytes of a datagram
 
 
 class Association(Records, Protocol):
     """What is needed of a DTLS association, as transports.records has it."""
 
-    def link(self, framing: str, *, options: tuple[tuple[str, bytes], ...] = ()) -> DatagramLink: ...
+    def link(self, framing: str, *, largest: int, options: tuple[tuple[str, bytes], ...] = ()) -> DatagramLink: ...
 
     def close(self) -> None: ...
 
@@ -96,7 +97,7 @@ async def accept(association: Association, judge: Judge) -> OpenDatagrams:
         raise
 
     async def open_link(socket: UdpSocket, first: bytes, export: Exporter) -> DatagramLink:
-        return association.link(verdict.framing, options=opening.options())
+        return association.link(verdict.framing, largest=LARGEST, options=opening.options())
 
     return OpenDatagrams(verdict.session, open_link, verdict.controller, verdict.mtu, alone=True)
 

@@ -208,6 +208,7 @@ def test_an_answer_that_was_lost_needs_the_ipv6_address_of_before() -> None:
     tunnel = run(by_udp(PppRecords(LOST, GATEWAY), PppStream(HEAD, GATEWAY)))
     assert tunnel.stream is not None
     assert "the answer was lost, and with it our IPv6 address" in warnings(tunnel)[0]
+    assert isinstance(tunnel.controller, WayBack)  # TLS has told it now
     tunnel = run(by_udp(PppRecords(LOST, GATEWAY)), replace(BASE, ipv6=False))
     assert tunnel.stream is None and [str(one) for one in tunnel.config.addresses] == ["10.11.1.2/32"]
 

@@ -33,7 +33,7 @@ class FakeRecords:
             raise came
         return came
 
-    def link(self, framing: str, *, options: Any = ()) -> Any:
+    def link(self, framing: str, *, largest: int = 0, options: Any = ()) -> Any:
         self.linked = framing, options
         return self
 
