@@ -153,10 +153,13 @@ async def _over_tls(dialer: Dialer, plan: Plan, way: Way, now: float) -> Tunnel:
         request.judge(response)
         given = request.addresses(response)
         size = mtu.over_tls(
-            plan.framing, path=path, outer_ipv6=":" in stream.peer_host, tls=stream.info.version, wanted=plan.wishes.mtu
+            plan.framing,
+            path=path,
+            outer_ipv6=":" in stream.peer_host,
+            tls=stream.info.version,
+            wanted=plan.wishes.mtu,
+            ipv6=plan.ipv6,
         )
-        if plan.ipv6 and (plan.wishes.mtu or mtu.MIN_IPV6) >= mtu.MIN_IPV6:
-            size = max(size, mtu.MIN_IPV6)  # a stream carries it on any path, if in two segments
         clock = asyncio.get_running_loop().time
         engine = Engine(_wishes(plan, given, size, dpd=plan.wishes.force_dpd), token_bytes, clock())
         opening = await negotiate(stream, plan.framing, engine, unread)

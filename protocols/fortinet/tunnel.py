@@ -232,7 +232,12 @@ async def _over_tls(dialer: Dialer, plan: _Plan, now: float) -> Tunnel:
     try:
         await stream.write(asked)
         size = mtu.over_tls(
-            FRAMING, path=path, outer_ipv6=":" in stream.peer_host, tls=stream.info.version, wanted=plan.wishes.mtu
+            FRAMING,
+            path=path,
+            outer_ipv6=":" in stream.peer_host,
+            tls=stream.info.version,
+            wanted=plan.wishes.mtu,
+            ipv6=plan.wishes.ipv6 and _own(plan, 6) is not None,
         )
         return await _by_stream(plan, stream, size, now)
     except BaseException:

@@ -19,17 +19,18 @@ _TAG, _EXPLICIT_NONCE, _BLOCK = 16, 8, 16
 _MACS = {"SHA384": 48, "SHA256": 32}  # at the end of a CBC suite's name; SHA: 20
 
 
-def over_tls(framing: str, *, path: int, outer_ipv6: bool, tls: str, wanted: int = 0) -> int:
+def over_tls(framing: str, *, path: int, outer_ipv6: bool, tls: str, wanted: int = 0, ipv6: bool = False) -> int:
     """The largest packet that leaves in one segment.  path: MTU, 0: unknown.  wanted: the user's, 0: none.
 
-    tls: the version, as in TlsInfo.
+    tls: the version, as in TlsInfo.  ipv6: it is to pass too, on any path, if in two segments; unless `wanted` forbids.
     """
     segment = max(path or DEFAULT_BASE, MIN_BASE) - (40 if outer_ipv6 else 20) - TCP
     room = segment - (_TLS13 if tls == "TLSv1.3" else _TLS12) - _ENCAPSULATION[framing] - _PPP_HEADER[framing]
     if framing == "ppp-f5-hdlc":
         room -= room >> 5  # four times what stuffing adds on average
     room = min(room, max(USUAL, wanted))
-    return max(min(room, wanted or room), MIN_TUNNEL)
+    least = MIN_IPV6 if ipv6 and (wanted or MIN_IPV6) >= MIN_IPV6 else MIN_TUNNEL
+    return max(min(room, wanted or room), least)
 
 
 def over_dtls(

@@ -35,6 +35,13 @@ def test_the_users_wish_lowers_it_and_lifts_the_cap_only() -> None:
     assert over_tls("ppp-f5", path=1500, outer_ipv6=False, tls="TLSv1.3", wanted=100) == 576
 
 
+@pytest.mark.parametrize(
+    ("path", "wanted", "size"), [(1280, 0, 1280), (1500, 0, 1421), (1500, 1300, 1300), (1500, 1000, 1000)]
+)
+def test_ipv6_passes_on_any_path_unless_the_user_wants_less(path: int, wanted: int, size: int) -> None:
+    assert over_tls("ppp-f5", path=path, outer_ipv6=False, tls="TLSv1.3", wanted=wanted, ipv6=True) == size
+
+
 # --- DTLS ---
 
 GCM, CHACHA, CBC = "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-AES128-SHA"
