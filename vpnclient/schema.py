@@ -214,7 +214,7 @@ _TUNNEL = (
     Item("offload", Kind.FLAG, "offload", ("--offload/--no-offload",), Panel.TUNNEL,
          "Cut and join large packets here, or leave that to the kernel.", hidden=True),
     Item("compression", Kind.TEXT, "compression", ("--compression",), Panel.TUNNEL,
-         "Offer compression of single packets (stateless), or none: what they hold then shows in their size.", "MODE",
+         "Offer compression of single packets (stateless), whose sizes then tell of what they hold, or none.", "MODE",
          choices=COMPRESSIONS),
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from protocols.fortinet import hello
 from protocols.fortinet.hello import Answer
 from protocols.framing.ppp_prefixed import RECORD_HEADER
 from protocols.text import printable
-from transports.errors import DtlsEnded, DtlsTimedOut, TimedOut, TransportError
+from transports.errors import DtlsEnded, DtlsRefused, DtlsTimedOut, TimedOut, TransportError
 
 if TYPE_CHECKING:
     from protocols.base import Secret
@@ -63,8 +63,10 @@ async def open_way(dialer: Dialer, place: Place, cookie: Secret) -> Way | NoWay:
         records = await dialer.dtls(
             place.host, place.port, address=place.address, local_port=place.local_port, limit=LIMIT
         )
+    except (DtlsTimedOut, DtlsRefused) as exc:
+        return NoWay(f"no answer by DTLS ({exc})")
     except TransportError as exc:
-        return NoWay("no answer by DTLS" if isinstance(exc, DtlsTimedOut) else str(exc))
+        return NoWay(f"no way by DTLS ({exc})")
     try:
         found = await greet(records, cookie, until)
     except BaseException:
@@ -101,7 +103,7 @@ async def greet(records: Records, cookie: Secret, until: float) -> bytes | NoWay
     except DtlsEnded:
         return NoWay("the gateway closed the DTLS association in place of an answer", refused=True)
     except TransportError as exc:
-        return NoWay(str(exc))
+        return NoWay(f"no answer by DTLS ({exc})")
     return NoWay("no answer by DTLS to the session's cookie")
 
 

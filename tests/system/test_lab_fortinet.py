@@ -309,7 +309,8 @@ def test_ours_goes_by_tls_where_udp_is_closed(namespaces: Pair, run_dir: Path) -
         ping(namespaces.client, TUNNEL_V4, count=1)
         assert TLS in gateway.log and DTLS not in gateway.log and gateway.log.count(XML) == 2
         assert ours.stop() == Exit.OK
-        assert warnings_of(ours) == "udp port 443: no answer by DTLS, packets go by TLS"
+        warning = warnings_of(ours)
+        assert warning.startswith("udp port 443: no answer by DTLS (") and warning.endswith("packets go by TLS")
 
 
 def test_ours_leaves_dtls_that_dies(namespaces: Pair, run_dir: Path) -> None:

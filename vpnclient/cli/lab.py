@@ -101,9 +101,11 @@ def serve_anyconnect(
 ) -> None:
     """Run an AnyConnect gateway (as ocserv is one).
 
-    The first line on standard output is JSON with url, pin, tunnel_address, tunnel_address6 and protocol; the log goes
-    to standard error.  SIGINT and SIGTERM end it in order; SIGUSR1 ends every session, SIGUSR2 drops every link and
-    keeps the cookies.
+    The first line on standard output is JSON with url, pin, tunnel_address,
+    tunnel_address6 and protocol; the log goes to standard error.
+
+    SIGINT and SIGTERM end it in order; SIGUSR1 ends every session, SIGUSR2
+    drops every link and keeps the cookies.
     """
     host, port = host_and_port(listen)
     settings = LabSettings(

@@ -48,9 +48,11 @@ def serve_nc(
 ) -> None:
     """Run a Juniper Network Connect gateway.
 
-    The first line on standard output is JSON with url, pin, tunnel_address and protocol; the log goes to standard
-    error.  SIGINT and SIGTERM end it in order; SIGUSR1 ends every session, SIGUSR2 drops every link and keeps the
-    cookies.
+    The first line on standard output is JSON with url, pin, tunnel_address
+    and protocol; the log goes to standard error.
+
+    SIGINT and SIGTERM end it in order; SIGUSR1 ends every session, SIGUSR2
+    drops every link and keeps the cookies.
     """
     from vpnclient.cli import lab
     from vpnclient.lab.nc import NcSite

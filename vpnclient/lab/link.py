@@ -13,7 +13,7 @@ from collections.abc import Callable
 from protocols.base import Control, Rekey, Send, SetOption, Traffic, UseDatagrams, Warn
 from protocols.errors import ProtocolError
 from transports.link import DatagramLink
-from transports.pump import Pump, PumpEventKind
+from transports.pump import Pump, PumpEvent, PumpEventKind
 from transports.tls import TlsStream
 from transports.tun import Tun
 from vpnclient.lab.netns import LabError
@@ -31,6 +31,15 @@ _ENDINGS = {
     PumpEventKind.DEVICE_GONE: "the device is gone",
     PumpEventKind.STOPPED: "stopped",
 }
+
+
+def ending_of(event: PumpEvent) -> str | None:
+    """None: the tunnel goes on.  The pump speaks of its peer as a client's does."""
+    ending = _ENDINGS.get(event.kind)
+    if ending is None or event.kind is PumpEventKind.LINK_EOF:
+        return ending
+    detail = event.text.replace("the gateway", "the client")
+    return f"{ending}: {detail}" if detail else ending
 
 
 class Link:
@@ -126,12 +135,11 @@ class Link:
         except ProtocolError as exc:
             self.end(Hangup(str(exc), forget=False))
         for event in events:
-            ending = _ENDINGS.get(event.kind)
+            ending = ending_of(event)
             if ending is None:
                 self._log(f"{event.kind.name.lower().replace('_', ' ')} {event.text}".rstrip())
             else:
-                detail = event.text if event.kind is not PumpEventKind.LINK_EOF else ""  # the pump's word for a client
-                self.end(Hangup(f"{ending}: {detail}" if detail else ending, forget=False))
+                self.end(Hangup(ending, forget=False))
         self._schedule()
 
     def _on_time(self) -> None:

@@ -24,7 +24,7 @@ from transports.errors import DtlsTimedOut
 
 __all__ = ["no_pause"]
 NO_ANSWER = DtlsTimedOut("no answer within 5 s")
-FELL_BACK = "udp port 10443: no answer by DTLS, packets go by TLS"
+FELL_BACK = "udp port 10443: no answer by DTLS (no answer within 5 s), packets go by TLS"
 
 
 class BothWays(TlsDialer):

@@ -72,8 +72,8 @@ def test_a_gateway_that_consents(
         (REFUSED, "the gateway refuses DTLS ('fail')", True),
         (hello.encode(COOKIE), "the gateway answered by DTLS with something unknown", True),
         (DtlsEnded("closed"), "the gateway closed the DTLS association in place of an answer", True),
-        (DtlsError("died"), "died", False),
-        (ConnectionLost("no one listens"), "no one listens", False),
+        (DtlsError("died"), "no answer by DTLS (died)", False),
+        (ConnectionLost("no one listens"), "no answer by DTLS (no one listens)", False),
     ],
 )
 def test_one_that_does_not(came: bytes | Exception, why: str, refused: bool) -> None:
@@ -103,10 +103,13 @@ def test_signs_of_life_without_end_are_no_answer() -> None:
 @pytest.mark.parametrize(
     ("failure", "why"),
     [
-        (DtlsTimedOut("within 5 s"), "no answer by DTLS"),
-        (DtlsRefused("the network says: no"), "the network says: no"),
-        (Unreachable("no route"), "no route"),
-        (NotTrusted("vpn.test", "expired", CERTIFICATE), "certificate of vpn.test not trusted: expired"),
+        (DtlsTimedOut("within 5 s"), "no answer by DTLS (within 5 s)"),
+        (DtlsRefused("the network says: no"), "no answer by DTLS (the network says: no)"),
+        (Unreachable("no route"), "no way by DTLS (no route)"),
+        (
+            NotTrusted("vpn.test", "expired", CERTIFICATE),
+            "no way by DTLS (certificate of vpn.test not trusted: expired",
+        ),
     ],
 )
 def test_a_handshake_that_fails(failure: Exception, why: str) -> None:
