@@ -39,10 +39,10 @@ class SessionCookie:
         """Raises MalformedAnswer, which never shows a value."""
         text = cookie.reveal().strip(" ")
         if len(text) > MAX_COOKIE:
-            raise _bad(f"{len(text)} characters, want at most {MAX_COOKIE}")
+            raise _bad(f"it has {len(text)} characters, want at most {MAX_COOKIE}")
         parts = text.split("&")
         if len(parts) > MAX_FIELDS:
-            raise _bad(f"{len(parts)} fields, want at most {MAX_FIELDS}")
+            raise _bad(f"it has {len(parts)} fields, want at most {MAX_FIELDS}")
         fields: dict[str, str] = {}
         for part in parts:
             name, equals, value = part.partition("=")
@@ -53,7 +53,7 @@ class SessionCookie:
             fields[name] = value
         missing = [name for name in REQUIRED if not fields.get(name)]
         if missing:
-            raise _bad(f"no {' and no '.join(missing)}, want what --authenticate printed")
+            raise _bad(f"no {' and no '.join(missing)}")
         return cls(tuple(fields.items()))
 
     def text(self) -> Secret:
@@ -94,4 +94,4 @@ def _join(fields: Iterable[tuple[str, str]]) -> str:
 
 
 def _bad(text: str) -> MalformedAnswer:
-    return MalformedAnswer("bad-cookie", text)
+    return MalformedAnswer("bad-cookie", f"no session cookie as --authenticate prints it: {text}")
