@@ -28,6 +28,7 @@ from protocols.errors import (
     CookieRejected,
     GatewayUnavailable,
     InputRequired,
+    MalformedAnswer,
     ProtocolError,
 )
 from transports.dialer import Dialer
@@ -41,7 +42,7 @@ from vpnclient.auth.remember import RememberingUser
 from vpnclient.backoff import LONGEST, STEP, jittered, waits
 from vpnclient.carrier import Carrier, Hooks, Outcome, Why
 from vpnclient.device import TunnelDevice
-from vpnclient.errors import ClientError, Exit, HostError, SessionEnded, explain
+from vpnclient.errors import ClientError, Exit, HostError, SessionEnded, UsageError, explain
 from vpnclient.events import (
     Banner,
     ChannelChanged,
@@ -175,7 +176,10 @@ class Session:
         """Only the sign-in: a ticket, from the cookie given or by asking.  Raises what `explain` knows."""
         cookie = self._settings.cookie
         if cookie is not None:
-            self._ticket = self._parts.protocol.ticket_from_cookie(self._settings.url, cookie)
+            try:
+                self._ticket = self._parts.protocol.ticket_from_cookie(self._settings.url, cookie)
+            except MalformedAnswer as exc:  # of the user, not of a gateway
+                raise UsageError(f"the cookie given: {exc}", hint="sign in again with --authenticate") from exc
             return self._ticket
         self._emit(StateChanged(State.SIGNING_IN))
         http = self._http()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from protocols.base import Secret, Ticket, TunnelConfig
-from protocols.errors import CookieRejected, GatewayUnavailable, InputRequired, SignInFailed
+from protocols.errors import CookieRejected, GatewayUnavailable, InputRequired, MalformedAnswer, SignInFailed
 from transports.errors import CertificateSummary, NotTrusted, Unreachable
 from vpnclient import session as module
 from vpnclient.carrier import Hooks, Outcome, Why
@@ -248,6 +248,18 @@ def test_a_cookie_given_skips_the_sign_in(monkeypatch: pytest.MonkeyPatch) -> No
     stage = Stage(monkeypatch, FakeProtocol(CONFIG), ASKED, settings=settings)
     assert stage.play() == Exit.OK
     assert stage.protocol.signed_in == 0
+
+
+def test_a_cookie_that_cannot_be_one_is_the_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(url: str, cookie: Secret) -> Ticket:
+        raise MalformedAnswer("bad-cookie", "no user")
+
+    protocol = FakeProtocol(CONFIG)
+    monkeypatch.setattr(protocol, "ticket_from_cookie", refuse)
+    stage = Stage(monkeypatch, protocol, settings=Settings(url="https://gw.example/", cookie=Secret("abc")))
+    assert stage.play() == Exit.USAGE
+    assert (stage.failure().text, stage.failure().code) == ("the cookie given: no user", "usage")
+    assert "--authenticate" in stage.failure().hint
 
 
 def test_the_gateway_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
