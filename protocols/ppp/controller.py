@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from protocols.base import Action, Control, Dismissed, Ended, Reconnect, Send, SetMtu, Traffic, Warn
+from protocols.ppp.echo import Watch
 from protocols.ppp.engine import Agreed, Engine, Phase
 
 ALERT = 300.0  # seconds before the end of the session
@@ -24,8 +25,8 @@ ALERT = 300.0  # seconds before the end of the session
 class Timers:
     """Seconds; 0: unknown.  session: until the session ends.  idle: without traffic, for the user only.
 
-    speak: without a word of ours, then an echo is asked for, whatever comes in: what is between us and the gateway
-    forgets a way of datagrams that nobody takes; 0: never.
+    speak: between two echoes that we ask for, whatever else comes and goes, for a way of datagrams; 0: none.  They keep
+    what is between us and the gateway from forgetting it; and only an answer proves that what we send arrives.
     """
 
     session: float = 0
@@ -54,7 +55,7 @@ class PppController:
         self._given_up = set(engine.failures)
         self._done = False
         self._room, self._size = room, room.size if room else 0
-        self._spoke_at = now
+        self._way = Watch(timers.speak, now)
         self._ends_at = now + timers.session if timers.session else inf
         self._alert_at = self._ends_at - min(ALERT, timers.session / 2)
 
@@ -66,18 +67,25 @@ class PppController:
     def on_time(self, traffic: Traffic, now: float) -> list[Action]:
         if self._done:
             return []
-        frames = self._engine.on_time(now, traffic.received_at)
-        self._spoke_at = max(self._spoke_at, now if frames else traffic.sent_at)
-        if now >= self._speak_at() and self._engine.is_open:
-            self._spoke_at = now
-            frames = self._engine.ask()
-        return [*self._sends(frames), *self._warnings(now), *self._consequences(now)]
+        frames = self._engine.on_time(now, traffic.received_at) or self._speak(now)
+        return [*self._sends(frames), *self._warnings(now), *(self._consequences(now) or self._unheard(now))]
 
     def deadline(self) -> float:
-        return inf if self._done else min(self._engine.deadline(), self._alert_at, self._speak_at())
+        return inf if self._done else min(self._engine.deadline(), self._alert_at, self._way.deadline())
 
-    def _speak_at(self) -> float:
-        return self._spoke_at + self._timers.speak if self._timers.speak else inf
+    def _speak(self, now: float) -> list[Control]:
+        self._way.heard(self._engine.answered_at)
+        due = not self._way.dead(now) and self._way.asks(now)
+        return self._engine.ask() if due and self._engine.is_open else []
+
+    def _unheard(self, now: float) -> list[Action]:
+        """The gateway speaks, and answers nothing any more: it does not get what we send."""
+        if not self._way.dead(now):
+            return []
+        if self._engine.answered_at > -inf:
+            return self._finish(Reconnect(f"the gateway has answered nothing for {self._way.silence(now):.0f} s"))
+        self._way.heard(now)  # one that never answers echoes
+        return []
 
     def on_rekeyed(self, ok: bool, now: float) -> list[Action]:
         return []  # never asked for: PPP has no rekey

@@ -97,6 +97,7 @@ class Engine:
         if self._ip6cp:
             self._network[Proto.IP6CP] = Layer(self._ip6cp, wishes.limits, self.counters)
         self._watch = Watch(wishes.dpd, now)
+        self.answered_at = -inf  # when the last Echo-Reply came
         self._whole_link = inf
         self._rejects, self._echoes = _Rate(REJECTS_PER_SECOND), _Rate(ECHOES_PER_SECOND)
         self._closing = False
@@ -253,6 +254,10 @@ class Engine:
         data = ours.to_bytes(_MAGIC, "big") + rest[:room]
         return _frames(Proto.LCP, [Packet(Code.ECHO_REPLY, packet.identifier, data)])
 
+    def _on_echo_reply(self, packet: Packet, now: float) -> list[Control]:
+        self.answered_at = now
+        return []
+
     def _on_sign_of_life(self, packet: Packet, now: float) -> list[Control]:
         return []  # that it came is all it says
 
@@ -346,6 +351,6 @@ _LINK_HANDLERS: dict[int, Callable[[Engine, Packet, float], list[Control]]] = {
     Code.CODE_REJECT: Engine._on_code_reject,
     Code.PROTOCOL_REJECT: Engine._on_protocol_reject,
     Code.ECHO_REQUEST: Engine._on_echo_request,
-    Code.ECHO_REPLY: Engine._on_sign_of_life,
+    Code.ECHO_REPLY: Engine._on_echo_reply,
     Code.DISCARD_REQUEST: Engine._on_sign_of_life,
 }

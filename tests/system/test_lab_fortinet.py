@@ -313,8 +313,9 @@ def test_ours_goes_by_tls_where_udp_is_closed(namespaces: Pair, run_dir: Path) -
         assert warning.startswith("udp port 443: no answer by DTLS (") and warning.endswith("packets go by TLS")
 
 
-def test_ours_leaves_dtls_that_dies(namespaces: Pair, run_dir: Path) -> None:
-    """A firewall on the way closes for UDP; the same session goes on by TLS."""
+@pytest.mark.parametrize("both", [True, False])
+def test_ours_leaves_dtls_that_dies(namespaces: Pair, run_dir: Path, both: bool) -> None:
+    """A firewall on the way closes for UDP, perhaps only to the gateway; the same session goes on by TLS."""
     with (
         fortinet(namespaces, "--heartbeat", "1") as gateway,
         run_ours(namespaces, run_dir, gateway, "--force-dpd", "2") as ours,
@@ -324,8 +325,12 @@ def test_ours_leaves_dtls_that_dies(namespaces: Pair, run_dir: Path) -> None:
         time.sleep(5)  # signs of life and echoes keep an idle tunnel up
         assert gateway.log.count(DTLS) == 1
         with closed_for_udp(namespaces):
-            namespaces.gateway.run("nft", "add chain inet vpn_test output { type filter hook output priority 0 ; }")
-            namespaces.gateway.run("nft", "add", "rule", "inet", "vpn_test", "output", "udp", "sport", "443", "drop")
+            if both:
+                chain = "output { type filter hook output priority 0 ; }"
+                namespaces.gateway.run("nft", f"add chain inet vpn_test {chain}")
+                namespaces.gateway.run(
+                    "nft", "add", "rule", "inet", "vpn_test", "output", "udp", "sport", "443", "drop"
+                )
             ours.wait_for("state", state="reconnecting")
             ours.wait_for("state", state="connected")
             wait_until_pings(namespaces.client, TUNNEL_V4)

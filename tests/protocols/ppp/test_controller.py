@@ -49,17 +49,35 @@ def test_silence_ends_in_a_new_link() -> None:
     assert link.on_time(SILENT, 1e6) == link.on_control(lcp("09070004"), 1.0) == link.goodbye("x") == []
 
 
+ECHO_REPLY = "0a07000800000000"
+
+
 def test_a_way_of_datagrams_is_kept_open_by_words_of_ours() -> None:
-    """Whatever comes in: signs of life of the gateway's do not refresh what is between."""
+    """Whatever comes in and goes: signs of life of the gateway's do not refresh what is between."""
     link = up(Timers(speak=10), Wishes(F5_LCP, IpcpWishes(), dpd=10))
     asked = []
-    for second in range(1, 31):
-        asked += [second] * len(link.on_time(Traffic(second, -inf), second))
-    assert asked == [11, 21]
-    assert link.deadline() == 31 and link.on_time(Traffic(30.5, 30.5), 31) == []  # packets went
-    assert link.deadline() == 40.5  # the peer's silence, and ours
-    (action,) = link.on_time(Traffic(30.5, 30.5), 40.5)
-    assert isinstance(action, Send) and action.frame.payload[:1] == b"\x09"
+    for second in range(1, 100):
+        for action in link.on_time(Traffic(second, second), second):
+            assert isinstance(action, Send) and action.frame.payload[:1] == b"\x09"
+            asked.append(second)
+            assert link.on_control(lcp(ECHO_REPLY), second) == []
+    assert asked == [11, 21, 31, 41, 51, 61, 71, 81, 91]
+    assert link.deadline() == 101
+
+
+def test_a_gateway_that_speaks_and_does_not_hear_is_left() -> None:
+    """A firewall may be closed one way."""
+    link = up(Timers(speak=10), Wishes(F5_LCP, IpcpWishes(), dpd=10))
+    assert link.on_control(lcp(ECHO_REPLY), 1.0) == []
+    seen = {second: kinds(link.on_time(Traffic(second, second), second)) for second in range(2, 30)}
+    assert {second: what for second, what in seen.items() if what} == {11: ["Send"], 16: ["Send"], 21: ["Reconnect"]}
+
+
+def test_a_gateway_that_never_answers_echoes_is_not() -> None:
+    link = up(Timers(speak=10), Wishes(F5_LCP, IpcpWishes(), dpd=10))
+    for second in range(1, 1000):
+        assert set(kinds(link.on_time(Traffic(second, second), second))) <= {"Send"}
+        assert link.deadline() > second
 
 
 def test_an_end_with_a_reason_is_final_and_one_without_is_not() -> None:
