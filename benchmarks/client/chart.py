@@ -17,9 +17,9 @@ from benchmarks.client.cases import CASES, Case, Contender
 from benchmarks.client.goals import goal_of
 from benchmarks.client.spread import Results
 
-WIDTH = 960
+WIDTH = 1000
 MARGIN = 24
-LABELS = 118  # pixels for the names of the cases
+LABELS = 160  # pixels for the names of the cases
 WAYS = 38  # and for "down" and "up"
 PANEL_GAP = 30
 PANEL = (WIDTH - 2 * MARGIN - LABELS - 2 * WAYS - PANEL_GAP) / 2
