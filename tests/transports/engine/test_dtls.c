@@ -6,46 +6,7 @@
  */
 #include "../../../transports/engine/dtls_internal.h"
 
-#include "check.h"
-
-#include <openssl/crypto.h>
-
-static size_t allocations;		/* of libcrypto, so far */
-
-static void *counted_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	allocations++;
-	return malloc(n);
-}
-
-static void *counted_realloc(void *old, size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	allocations++;
-	return realloc(old, n);
-}
-
-static void counted_free(void *old, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	free(old);
-}
-
-static size_t unhex(const char *text, uint8_t *out)
-{
-	size_t n = strlen(text) / 2;
-	unsigned int byte;
-
-	for (size_t i = 0; i < n; i++) {
-		CHECK(sscanf(text + 2 * i, "%2x", &byte) == 1);
-		out[i] = (uint8_t)byte;
-	}
-	return n;
-}
+#include "crypto_check.h"
 
 static const struct {
 	int cipher;
@@ -450,7 +411,7 @@ static void test_records(void)
 
 int main(void)
 {
-	CHECK(CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free));
+	count_allocations();
 	test_v3();
 	test_v4();
 	test_the_window();

@@ -7,36 +7,10 @@
  */
 #include "../../../protocols/framing/esp_sa.h"
 
-#include "check.h"
-
-#include <openssl/crypto.h>
+#include "crypto_check.h"
 
 static char err[256];
-static size_t allocations;		/* of libcrypto, so far */
 static uint8_t together;		/* the option esp.together */
-
-static void *counted_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	allocations++;
-	return malloc(n);
-}
-
-static void *counted_realloc(void *old, size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	allocations++;
-	return realloc(old, n);
-}
-
-static void counted_free(void *old, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	free(old);
-}
 
 struct pair {
 	uint8_t cipher, mac;
@@ -118,18 +92,6 @@ static void feed_exact(struct ve_codec *codec, struct ve_sink *sink, const uint8
 	memcpy(exact, data, length);
 	take(codec, sink, exact, length);
 	free(exact);
-}
-
-static size_t unhex(const char *text, uint8_t *out)
-{
-	size_t n = strlen(text) / 2;
-	unsigned int byte;
-
-	for (size_t i = 0; i < n; i++) {
-		CHECK(sscanf(text + 2 * i, "%2x", &byte) == 1);
-		out[i] = (uint8_t)byte;
-	}
-	return n;
 }
 
 /* ---- vectors ---- */
@@ -478,7 +440,7 @@ static void run(void)
 
 int main(void)
 {
-	CHECK(CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free));
+	count_allocations();
 	run();
 	together = 1;
 	if (can_do_together())

@@ -6,48 +6,10 @@
 #include "tls.h"
 #include "tls_internal.h"
 
-#include "check.h"
+#include "crypto_check.h"
 
-#include <openssl/crypto.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static size_t allocations;		/* of libcrypto, so far */
-
-static void *counted_malloc(size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	allocations++;
-	return malloc(n);
-}
-
-static void *counted_realloc(void *old, size_t n, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	allocations++;
-	return realloc(old, n);
-}
-
-static void counted_free(void *old, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	free(old);
-}
-
-static size_t unhex(const char *text, uint8_t *out)
-{
-	size_t n = strlen(text) / 2;
-	unsigned int byte;
-
-	for (size_t i = 0; i < n; i++) {
-		CHECK(sscanf(text + 2 * i, "%2x", &byte) == 1);
-		out[i] = (uint8_t)byte;
-	}
-	return n;
-}
 
 static const unsigned int suites[] = {0x1301, 0x1302, 0x1303};
 
@@ -276,7 +238,7 @@ static void test_records(void)
 
 int main(void)
 {
-	CHECK(CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free));
+	count_allocations();
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 31);
 	for (int multi_buffer = 1; multi_buffer >= 0; multi_buffer--) {
