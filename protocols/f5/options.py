@@ -137,18 +137,8 @@ class _Fields:
     def each(
         self, names: Iterable[str], separators: re.Pattern[str], read: Callable[[str], T], most: int
     ) -> tuple[T, ...]:
-        """Every distinct item of a family of fields, name by name, by index; what is bad is dropped with a warning."""
-        found: dict[T, None] = {}
-        for name, item in self._items(names, separators):
-            try:
-                found[read(item)] = None
-            except ValueError as exc:
-                self._notes.warn(name, f"ignored: {exc}")
-            if len(found) > most:
-                found.popitem()
-                self._notes.warn(name, f"more than {most}: the rest is ignored")
-                break
-        return tuple(found)
+        """Every distinct item of a family of fields, name by name, by index, as Notes.distinct has it."""
+        return self._notes.distinct(self._items(names, separators), read, most)
 
     def networks(self, *names: str) -> tuple[Network, ...]:
         return self.each(names, _BLANKS, self._network, MAX_NETWORKS)

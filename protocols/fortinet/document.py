@@ -248,18 +248,7 @@ class _Document:
         return networks.useful(net)
 
     def _distinct(self, name: str, items: Iterator[str], read: Callable[[str], T], most: int) -> tuple[T, ...]:
-        """What can be read, once each; what is bad is dropped with a warning."""
-        found: dict[T, None] = {}
-        for item in items:
-            try:
-                found[read(item)] = None
-            except ValueError as exc:
-                self._notes.warn(name, f"ignored: {exc}")
-            if len(found) > most:
-                found.popitem()
-                self._notes.warn(name, f"more than {most}: the rest is ignored")
-                break
-        return tuple(found)
+        return self._notes.distinct(((name, item) for item in items), read, most)
 
 
 def _network(element: _Element, version: int) -> str:

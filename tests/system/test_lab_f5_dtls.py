@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.peers.client import Client, client
+from tests.peers.firewall import without_udp
 from tests.peers.lab import PASSWORD, USER, LabGateway, lab_gateway
 from tests.peers.openconnect import openconnect
 from tests.peers.traffic import iperf, iperf_server, ping, wait_until_pings
@@ -39,18 +38,6 @@ def ours(
 ) -> AbstractContextManager[Client]:
     argv = (gateway.facts["url"], "--servercert", gateway.facts["pin"], *OURS, *more)
     return client(namespaces.client, *argv, stdin=f"{PASSWORD}\n", run_dir=run_dir, module=module)
-
-
-@contextlib.contextmanager
-def without_udp(both: Pair) -> Iterator[None]:
-    """UDP on its way to the gateway's port is dropped."""
-    both.gateway.run("nft", "add", "table", "inet", "vpn_test")
-    try:
-        both.gateway.run("nft", "add chain inet vpn_test input { type filter hook input priority 0 ; }")
-        both.gateway.run("nft", "add", "rule", "inet", "vpn_test", "input", "udp", "dport", "443", "drop")
-        yield
-    finally:
-        both.gateway.run("nft", "delete", "table", "inet", "vpn_test")
 
 
 def traffic(both: Pair) -> None:

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.peers.client import Client, client
+from tests.peers.firewall import without_udp
 from tests.peers.lab import PASSWORD, USER, LabGateway, lab_gateway
 from tests.peers.openconnect import openconnect
 from tests.peers.traffic import iperf, iperf_server, ping, wait_until_pings
@@ -38,18 +38,6 @@ def fortinet(namespaces: Pair, *argv: str) -> AbstractContextManager[LabGateway]
 
 def argv(gateway: LabGateway, *more: str) -> tuple[str, ...]:
     return (gateway.facts["url"], "--servercert", gateway.facts["pin"], *OURS, *BY_PASSWORD, *more)
-
-
-@contextmanager
-def closed_for_udp(namespaces: Pair) -> Iterator[None]:
-    """A firewall on the way to the gateway that says nothing."""
-    namespaces.gateway.run("nft", "add", "table", "inet", "vpn_test")
-    try:
-        namespaces.gateway.run("nft", "add chain inet vpn_test input { type filter hook input priority 0 ; }")
-        namespaces.gateway.run("nft", "add", "rule", "inet", "vpn_test", "input", "udp", "dport", "443", "drop")
-        yield
-    finally:
-        namespaces.gateway.run("nft", "delete", "table", "inet", "vpn_test")
 
 
 # --- openconnect ---
@@ -302,7 +290,7 @@ def test_ours_and_odd_answers_by_dtls(namespaces: Pair, run_dir: Path, kind: str
 def test_ours_goes_by_tls_where_udp_is_closed(namespaces: Pair, run_dir: Path) -> None:
     with (
         fortinet(namespaces) as gateway,
-        closed_for_udp(namespaces),
+        without_udp(namespaces),
         run_ours(namespaces, run_dir, gateway) as ours,
     ):
         ours.connected()
@@ -324,13 +312,7 @@ def test_ours_leaves_dtls_that_dies(namespaces: Pair, run_dir: Path, both: bool)
         ping(namespaces.client, TUNNEL_V4, count=1)
         time.sleep(5)  # signs of life and echoes keep an idle tunnel up
         assert gateway.log.count(DTLS) == 1
-        with closed_for_udp(namespaces):
-            if both:
-                chain = "output { type filter hook output priority 0 ; }"
-                namespaces.gateway.run("nft", f"add chain inet vpn_test {chain}")
-                namespaces.gateway.run(
-                    "nft", "add", "rule", "inet", "vpn_test", "output", "udp", "sport", "443", "drop"
-                )
+        with without_udp(namespaces, back=both):
             ours.wait_for("state", state="reconnecting")
             ours.wait_for("state", state="connected")
             wait_until_pings(namespaces.client, TUNNEL_V4)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.client import Client, client
+from tests.peers.firewall import without_udp
 from tests.peers.lab import PASSWORD, USER, LabGateway, lab_gateway
 from tests.peers.openconnect import openconnect
 from tests.peers.traffic import iperf, iperf_server, ping, wait_until_pings
@@ -270,12 +271,9 @@ def test_without_udp_tls_carries_on_and_esp_comes_back(namespaces: Pair, tmp_pat
     ):
         by_esp(running)
         ping(namespaces.client, TUNNEL_V4)
-        namespaces.gateway.run("nft", "add", "table", "inet", "vpn_test")
-        namespaces.gateway.run("nft", "add chain inet vpn_test input { type filter hook input priority 0 ; }")
-        namespaces.gateway.run("nft", "add", "rule", "inet", "vpn_test", "input", "udp", "dport", "443", "drop")
-        running.wait_for("channel", name="TLS")
-        wait_until_pings(namespaces.client, TUNNEL_V4)
-        namespaces.gateway.run("nft", "delete", "table", "inet", "vpn_test")
+        with without_udp(namespaces):
+            running.wait_for("channel", name="TLS")
+            wait_until_pings(namespaces.client, TUNNEL_V4)
         running.wait_for("channel", name="ESP")  # the six probes of the attempt go on
         ping(namespaces.client, TUNNEL_V4)
         assert gateway.log.count("POST: tunnel") == 1
